@@ -5,4 +5,5 @@
 mod architecture;
 mod harness;
 mod scenario;
+mod translation;
 mod vocabulary;

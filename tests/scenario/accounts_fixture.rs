@@ -144,6 +144,11 @@ pub(super) async fn accounts_fixture() -> AccountsFixture {
     accounts_on(TestServer::start(good_answers()).await).await
 }
 
+/// The same on a server with these settings.
+pub(super) async fn accounts_fixture_with(settings: &[(&str, &str)]) -> AccountsFixture {
+    accounts_on(TestServer::start_with(good_answers(), settings).await).await
+}
+
 /// The same on a server with background loops.
 pub(super) async fn live_accounts_fixture() -> AccountsFixture {
     accounts_on(TestServer::start_live(good_answers(), &[]).await).await

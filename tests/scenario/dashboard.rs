@@ -3,7 +3,7 @@
 use patchwright_http::{Request, Response};
 use serde_json::{Value, json};
 
-use super::accounts_fixture::{AccountsFixture, Caller, Method, PASSWORD, accounts_fixture};
+use super::accounts_fixture::{AccountsFixture, Caller, Method, PASSWORD, accounts_fixture, accounts_fixture_with};
 use crate::harness::{TestServer, good_answers};
 
 impl TestServer {
@@ -257,7 +257,9 @@ async fn a_job_can_be_taken_home_as_a_patch_a_log_and_numbers() {
     let html = test_server.page(&owner, &page).await.text();
     let log = html.split("/log.txt").next().unwrap().rsplit('"').next().unwrap();
     let log = test_server.page(&owner, &format!("{log}/log.txt")).await;
-    assert!(log.header("content-type").unwrap().starts_with("text/plain") && log.text().contains("== verify"));
+    assert!(
+        log.header("content-type").unwrap().starts_with("text/plain") && log.text().contains("INFO verify: running")
+    );
     let call = html.split("data-load=\"").nth(1).unwrap().split('"').next().unwrap();
     let printed = test_server.page(&owner, call).await.text();
     assert!(printed.contains("add() subtracts") && printed.contains("<pre class=\"said answer\""), "{printed}");
@@ -269,6 +271,44 @@ async fn a_job_can_be_taken_home_as_a_patch_a_log_and_numbers() {
     for secret in TestServer::secrets() {
         assert!(!html.contains(secret) && !printed.contains(secret));
     }
+    test_server.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_draft_that_no_test_has_proven_is_marked_ready_by_somebody_who_has_looked_at_it() {
+    let settings = [("SANDBOX", "require"), ("SANDBOX_BACKEND", "none")];
+    let AccountsFixture { test_server, owner, member, issue, .. } = accounts_fixture_with(&settings).await;
+    let list = test_server.page(&owner, "/issues?order=updated").await.text();
+    assert!(list.contains("add() subtracts") && !list.contains("class=\"pull\""), "no job yet: {list}");
+    let form = |caller: &Caller| format!("csrf={}", caller.csrf.as_ref().unwrap());
+    let ready = format!("/issues/{issue}/ready");
+    let early = test_server.form(owner.cookie.as_ref(), &ready, &form(&owner), None).await;
+    assert!(early.status == 409 && early.text().contains("no open pull request"), "{}", early.text());
+    let started = test_server.form(owner.cookie.as_ref(), &format!("/issues/{issue}/start"), &form(&owner), None).await;
+    assert_eq!(started.status, 200, "{}", started.text());
+    let job = test_server.expect_a_job().await;
+    let queued = test_server.page(&owner, "/issues").await.text();
+    assert!(queued.contains("<span class=\"chip queued\">Queued</span>"), "a job that waits does not run: {queued}");
+    test_server.expect_end(job).await;
+    let list = test_server.page(&owner, "/issues").await.text();
+    assert!(
+        list.contains("#700</a>") && list.contains("the tests were not run"),
+        "the pull request and the verdict: {list}"
+    );
+    let page = test_server.page(&owner, &format!("/jobs/{job}")).await.text();
+    assert!(page.contains(&format!("action=\"{ready}\"")), "{page}");
+    let theirs = test_server.page(&member, &format!("/jobs/{job}")).await.text();
+    assert!(!theirs.contains(&ready), "{theirs}");
+    assert_eq!(test_server.form(member.cookie.as_ref(), &ready, &form(&member), None).await.status, 403);
+    assert!(test_server.github.pulls()[0].3, "a draft");
+    let marked = test_server.form(owner.cookie.as_ref(), &ready, &form(&owner), None).await;
+    assert_eq!(marked.status, 200, "{}", marked.text());
+    assert!(!test_server.github.pulls()[0].3, "it is ready");
+    test_server.expect_end(job).await;
+    let page = test_server.page(&owner, &format!("/jobs/{job}")).await.text();
+    assert!(!page.contains(&ready) && page.contains(&format!("action=\"/issues/{issue}/merge\"")), "{page}");
+    let again = test_server.form(owner.cookie.as_ref(), &ready, &form(&owner), None).await;
+    assert_eq!(again.status, 200, "once is enough: {}", again.text());
     test_server.finish().await;
 }
 

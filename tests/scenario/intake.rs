@@ -6,6 +6,7 @@ use std::sync::Arc;
 use patchwright_testkit::postgres;
 use serde_json::{Value, json};
 
+use super::accounts_fixture::{Caller, Method};
 use crate::harness::{REPO, TestServer, accepted, good_answers};
 
 /// The databases to run a scenario on.
@@ -151,6 +152,35 @@ async fn mentions_are_found_where_no_delivery_can_come() {
     let payload = TestServer::comment("@patchwright fix", "alice", 77).to_string();
     let reply: Value = test_server.deliver("issue_comment", &payload, "late").await.json().unwrap();
     assert_eq!((&reply["duplicate"], &reply["job_id"]), (&json!(true), &json!(job.id)));
+    assert_eq!(test_server.github.pulls().len(), 1);
+    test_server.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_repositories_that_were_added_are_polled_once_that_is_switched_on() {
+    let test_server = TestServer::start_with(good_answers(), &[("POLL_INTERVAL", "1")]).await;
+    let operator = Caller::default();
+    let repository = json!({"platform": "github", "name": REPO});
+    let added = test_server.ask(&operator, Method::Post, "/api/v1/repositories", Some(&repository)).await;
+    assert_eq!(added.status, 201, "{}", added.text());
+    let at = |seconds: i64| {
+        let at = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(seconds);
+        at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    };
+    test_server.github.list_comment(76, 42, "alice", "@patchwright fix", &at(-3600));
+    test_server.github.list_comment(77, 42, "alice", "@patchwright fix", &at(2));
+    let on = json!({"value": "true"});
+    let changed = test_server.ask(&operator, Method::Put, "/api/v1/settings/POLL_REGISTERED", Some(&on)).await;
+    assert_eq!(changed.status, 200, "{}", changed.text());
+    test_server
+        .wait_until("the comment is found", async || {
+            test_server.admit().await;
+            test_server.newest_job().await.is_some()
+        })
+        .await;
+    let job = test_server.expect_a_job().await;
+    let job = test_server.expect_end(job).await;
+    assert_eq!(job.trigger.comment_id.as_deref(), Some("77"), "what was written before it was added is left alone");
     assert_eq!(test_server.github.pulls().len(), 1);
     test_server.finish().await;
 }

@@ -77,6 +77,7 @@ async fn who_may_what_stands_in_this_table() {
         (Get,    "/api/v1/issues/{issue}",                None,         [401, 200, 200, 200, 200, 200, 401, 401]),
         (Patch,  "/api/v1/issues/{issue}",                Some(&none),  [401, 403, 200, 403, 403, 200, 401, 401]),
         (Post,   "/api/v1/issues/{issue}/cancel",         None,         [401, 403, 409, 403, 403, 409, 401, 401]),
+        (Post,   "/api/v1/issues/{issue}/ready",          None,         [401, 403, 409, 403, 403, 409, 401, 401]),
         (Post,   "/api/v1/issues/{issue}/merge",          None,         [401, 403, 409, 403, 403, 409, 401, 401]),
         (Post,   "/api/v1/issues/{ghost}/start",          Some(&none),  [401, 404, 404, 404, 404, 404, 401, 401]),
         (Post,   "/api/v1/issues/start-batch",            Some(&none),  [401, 400, 400, 400, 400, 400, 401, 401]),

@@ -92,7 +92,7 @@ async fn a_program_of_others_makes_the_change_and_the_tests_judge_it() {
     let log = shop.test_server.get(&format!("/api/v1/tasks/{}/logs", task["id"].as_str().unwrap())).await;
     assert_eq!(log.header("content-type"), Some("text/plain; charset=utf-8"));
     let log = log.text();
-    assert!(log.contains("the model says: calc.py|a - b|a + b") && log.contains("-- running mine"), "{log}");
+    assert!(log.contains("the model says: calc.py|a - b|a + b") && log.contains("INFO running mine"), "{log}");
     assert!(log.contains("test_add"), "the tests' output stands there too: {log}");
     let live =
         shop.test_server.get(&format!("/api/v1/tasks/{}/logs/stream", task["id"].as_str().unwrap())).await.text();

@@ -42,7 +42,7 @@ async fn a_member_sees_a_repository_by_assignment_or_permission_and_nothing_of_o
     for path in &hidden {
         assert_eq!(test_server.ask(&outsider, Method::Get, path, None).await.status, 404, "{path}");
     }
-    for action in ["start", "cancel", "merge"] {
+    for action in ["start", "cancel", "ready", "merge"] {
         let path = format!("/api/v1/issues/{issue}/{action}");
         assert_eq!(test_server.ask(&outsider, Method::Post, &path, Some(&json!({}))).await.status, 404, "{path}");
     }

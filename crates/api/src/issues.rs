@@ -2,6 +2,7 @@
 
 use actix_web::{HttpResponse, web};
 use patchwright_core::query::IssueFilter;
+use patchwright_domain::issue::IssueOrder;
 use patchwright_domain::job::Priority;
 use patchwright_domain::{Issue, IssueStatus};
 use patchwright_management::{BatchItem as Item, StartOptions};
@@ -52,7 +53,8 @@ pub(crate) async fn list(
         repository: query.repository.clone(),
         number: query.number,
         text: query.q.clone().filter(|text| !text.is_empty()),
-        before: page::parse(query.cursor.as_ref(), "bad_cursor")?,
+        order: word(query.order.as_ref(), IssueOrder::parse, "order of issues")?.unwrap_or_default(),
+        after: page::parse(query.cursor.as_ref(), "bad_cursor")?,
         limit,
         ..IssueFilter::default()
     };
@@ -190,5 +192,20 @@ pub(crate) async fn merge(
 ) -> Result<HttpResponse, ApiError> {
     let body: MergeIssue = parse_optional(&body)?;
     let issue = state.management.issues().merge(&principal, parse_id(&id, "issue")?, body.pull_request).await?;
+    Ok(HttpResponse::Ok().json(view(&issue, &state)))
+}
+
+#[utoipa::path(post, path = "/api/v1/issues/{id}/ready", tag = "issues",
+    params(("id" = uuid::Uuid, Path, description = "The issue")),
+    responses((status = 200, body = IssueView), (status = 403, description = "Only the owner and administrators may do this"),
+        (status = 404, description = "No such issue"),
+        (status = 409, description = "No pull request is open, a job works on it, or the forge does not mark it as ready"),
+        (status = 502, description = "The forge refuses the request")))]
+pub(crate) async fn mark_ready(
+    Caller(principal): Caller,
+    id: web::Path<String>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, ApiError> {
+    let issue = state.management.issues().mark_ready(&principal, parse_id(&id, "issue")?).await?;
     Ok(HttpResponse::Ok().json(view(&issue, &state)))
 }

@@ -22,7 +22,7 @@ use crate::{
         users::list, users::create, users::get, users::update, users::delete, users::forge_accounts, users::set_forge_accounts, users::list_tokens, users::create_token, users::revoke_token,
         repositories::list, repositories::create, repositories::get, repositories::delete, repositories::members, repositories::set_members, repositories::set_settings, repositories::import_issues,
         issues::list, issues::open, issues::get, issues::update, issues::start, issues::start_batch, issues::cancel,
-        issues::merge, jobs::list, jobs::get, jobs::retry, jobs::approve, jobs::revise_plan, jobs::cancel, events::all, events::of_job, socket::connect, tasks::list, tasks::get,
+        issues::mark_ready, issues::merge, jobs::list, jobs::get, jobs::retry, jobs::approve, jobs::revise_plan, jobs::cancel, events::all, events::of_job, socket::connect, tasks::list, tasks::get,
         credentials::list, credentials::create, credentials::get, credentials::update, credentials::delete,
         channels::list, channels::create, channels::get, channels::update, channels::delete, channels::send_test, channels::failed,
         logs::get, logs::stream, nodes::list, nodes::create, nodes::get, nodes::update, nodes::drain, nodes::delete,

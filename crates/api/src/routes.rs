@@ -147,6 +147,7 @@ fn issues_and_jobs(services: &mut ServiceConfig) {
         .service(resource("/issues/{id}").route(get().to(issues::get)).route(patch().to(issues::update)))
         .service(resource("/issues/{id}/start").route(post().to(issues::start)))
         .service(resource("/issues/{id}/cancel").route(post().to(issues::cancel)))
+        .service(resource("/issues/{id}/ready").route(post().to(issues::mark_ready)))
         .service(resource("/issues/{id}/merge").route(post().to(issues::merge)))
         .service(resource("/jobs").route(get().to(jobs::list)))
         .service(resource("/jobs/{id}").route(get().to(jobs::get)))

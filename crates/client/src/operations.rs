@@ -61,6 +61,11 @@ impl Client {
         self.command(&format!("/issues/{id}/cancel")).await
     }
 
+    /// Marks the pull request of an issue as ready for review.
+    pub async fn mark_issue_ready(&self, id: &str) -> Result<IssueView, ClientError> {
+        self.command(&format!("/issues/{id}/ready")).await
+    }
+
     /// Marks an issue as merged, or merges its pull request.
     pub async fn merge_issue(&self, id: &str, options: &MergeIssue) -> Result<IssueView, ClientError> {
         self.post(&format!("/issues/{id}/merge"), options).await

@@ -35,11 +35,30 @@ pub trait ProgressSink: Send + Sync {
     fn publish(&self, job: JobId, event: ProgressEvent);
 }
 
+/// The level of a message in the log of a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogLevel {
+    /// What the job does.
+    Info,
+    /// What ends the job without success.
+    Error,
+}
+
+impl LogLevel {
+    /// Returns the name in the log.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Info => "INFO",
+            Self::Error => "ERROR",
+        }
+    }
+}
+
 /// Receives the log of a task.
 #[async_trait]
 pub trait LogSink: Send + Sync {
-    /// Appends a line. MUST NOT block; the line is dropped if the log is behind.
-    fn write_line(&self, line: &str);
+    /// Appends a message, with the time and its level. MUST NOT block; the message is dropped if the log is behind.
+    fn write_message(&self, level: LogLevel, message: &str);
 
     /// Appends output of a program, and waits while the log is behind.
     async fn write(&self, output: &[u8]);
@@ -88,12 +107,22 @@ impl Progress {
         }
     }
 
+    /// Appends to the log why the job cannot go on.
+    pub fn log_error(&self, reason: &str) {
+        if let Some(log) = &self.log {
+            log.write_message(LogLevel::Error, reason);
+        }
+    }
+
     /// Sends an event to the sink, and writes stages and activities to the log.
     pub fn send(&self, event: ProgressEvent) {
         if let Some(log) = &self.log {
             match &event {
-                ProgressEvent::Stage { stage, status } => log.write_line(&format!("== {stage}: {}", status.as_str())),
-                ProgressEvent::Activity { description } => log.write_line(&format!("-- {description}")),
+                ProgressEvent::Stage { stage, status } => {
+                    let level = if *status == StageStatus::Failed { LogLevel::Error } else { LogLevel::Info };
+                    log.write_message(level, &format!("{stage}: {}", status.as_str()));
+                }
+                ProgressEvent::Activity { description } => log.write_message(LogLevel::Info, description),
                 ProgressEvent::Tokens { .. } => {}
             }
         }

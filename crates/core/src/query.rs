@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use patchwright_domain::issue::IssueOrder;
 use patchwright_domain::job::JobSummary;
 use patchwright_domain::job::report::Verdict;
 use patchwright_domain::{Issue, IssueId, IssueStatus, JobId, JobStatus, Task, TaskId, TaskStatus};
@@ -45,8 +46,10 @@ pub struct IssueFilter {
     pub text: Option<String>,
     /// Issues that the reader may see.
     pub visible: Visibility,
-    /// Issues older than this one: the next page.
-    pub before: Option<IssueId>,
+    /// The order.
+    pub order: IssueOrder,
+    /// Issues after this one in the order: the next page.
+    pub after: Option<IssueId>,
     /// The most issues to return.
     pub limit: u16,
 }
@@ -113,7 +116,10 @@ pub trait Queries: Send + Sync {
     /// Returns the jobs, whoever may see them, that changed at this microsecond or later, in the order of their changes.
     async fn jobs_changed(&self, since: i64, limit: u16) -> Result<Vec<JobSummary>, StoreError>;
 
-    /// Returns issues, newest first.
+    /// Returns the newest job of each of these issues. Issues without jobs are left out.
+    async fn latest_jobs(&self, issues: &[IssueId]) -> Result<HashMap<IssueId, JobSummary>, StoreError>;
+
+    /// Returns issues, in the order of the filter.
     async fn issues(&self, filter: IssueFilter) -> Result<Vec<Issue>, StoreError>;
 
     /// Returns tasks, newest first.

@@ -95,6 +95,7 @@ impl Redactor {
             &mut report.edited_tests,
         ];
         lists.into_iter().flatten().for_each(mask);
+        report.failures.iter_mut().flat_map(|failure| [&mut failure.test, &mut failure.output]).for_each(mask);
         report
     }
 

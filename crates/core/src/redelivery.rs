@@ -6,8 +6,25 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use patchwright_domain::RepoName;
 
+use crate::store::StoreError;
 use crate::tracker::ForgeError;
 use crate::webhook::Delivery;
+
+/// A repository that is polled for mentions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolledRepository {
+    /// The repository.
+    pub name: RepoName,
+    /// When it was added: older mentions are left alone. `None` if that is not known.
+    pub added_at: Option<Timestamp>,
+}
+
+/// Says which repositories of a platform are polled.
+#[async_trait]
+pub trait PolledRepositories: Send + Sync {
+    /// Returns the repositories that are polled now.
+    async fn list(&self) -> Result<Vec<PolledRepository>, StoreError>;
+}
 
 /// Recovers missed events of one platform.
 #[async_trait]
@@ -16,8 +33,8 @@ pub trait Redelivery: Send + Sync {
     /// the webhook endpoint under their old ids.
     async fn redeliver(&self, since: Timestamp) -> Result<usize, ForgeError>;
 
-    /// Returns the repositories that are polled for mentions.
-    fn polled_repositories(&self) -> &[RepoName];
+    /// Returns the repositories that are polled for mentions now.
+    async fn polled_repositories(&self) -> Result<Vec<PolledRepository>, StoreError>;
 
     /// Returns the time between two polls of a repository.
     fn poll_interval(&self) -> Duration;

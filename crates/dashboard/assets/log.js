@@ -3,6 +3,8 @@
 const LINE = 20; // pixels, as the style sheet has it
 let stream; // brings the lines
 const ABOVE = 20; // lines beyond the edges that are drawn too
+const MESSAGE = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ) (INFO|ERROR) /; // a line of the job itself, not of a program
+const CLOCK = new Intl.DateTimeFormat(document.documentElement.lang, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 
 /** The pieces of a line with the names of their colours, and the state behind it. */
 function pieces(text, state) {
@@ -68,7 +70,12 @@ function watch(box) {
       const row = element("div", { className: hits.has(at) ? (at === found.at[found.place] ? "hit now" : "hit") : "" });
       row.style.top = `${at * LINE}px`;
       row.append(element("span", { className: "no", textContent: at + 1 }));
-      for (const [state, text] of pieces(lines[at], states[at])[0]) {
+      const [start, time, level] = lines[at].match(MESSAGE) ?? [""];
+      if (level) {
+        row.className += ` message ${level}`;
+        row.append(element("time", { dateTime: time, title: time, textContent: CLOCK.format(new Date(time)) }), element("span", { textContent: level }));
+      }
+      for (const [state, text] of pieces(lines[at].slice(start.length), states[at])[0]) {
         row.append(element("span", { className: `${state.fg}${state.bold ? " b" : ""}`, textContent: text }));
       }
       drawn.push(row);
@@ -106,6 +113,18 @@ function watch(box) {
     if (following) view.scrollTop = sheet.offsetHeight;
   }
 
+  /** Shows where a test is named, by its whole name or else by the last part of it. */
+  function find(name) {
+    const last = name.split(/::|[\s.>/]/).filter(Boolean).pop() ?? name;
+    const known = [name, last].find((text) => lines.some((line) => line.toLowerCase().includes(text.toLowerCase())));
+    field.value = known ?? name;
+    look(0);
+    // Backwards from the end, where runners sum up what failed and why.
+    if (found.at.length > 0) found.place = 0;
+    go(-1);
+    draw();
+  }
+
   let drawing = false;
   view.addEventListener("scroll", () => {
     if (drawing) return;
@@ -124,10 +143,16 @@ function watch(box) {
   stream.addEventListener("log", (event) => add(event.data));
   stream.addEventListener("end", () => stream.close());
   draw();
+  box.find = find;
 }
 
 
 document.querySelectorAll("[data-log]").forEach(watch);
+
+document.addEventListener("click", ({ target }) => {
+  const name = target.closest?.("a[data-find]")?.dataset.find;
+  if (name) document.querySelector("[data-log]")?.find?.(name);
+});
 
 // A job that continues in another task has another log, which is shown unless the viewer has selected one.
 document.addEventListener("renewed", ({ detail: page }) => {

@@ -23,6 +23,37 @@ pub enum IssueStatus {
     Terminated,
 }
 
+/// The order of a list of issues.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum IssueOrder {
+    /// The newest on this server first.
+    #[default]
+    Newest,
+    /// The oldest on this server first.
+    Oldest,
+    /// Those that changed last first.
+    Updated,
+}
+
+impl IssueOrder {
+    /// All orders.
+    pub const ALL: [Self; 3] = [Self::Newest, Self::Oldest, Self::Updated];
+
+    /// Returns the name in queries.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Newest => "newest",
+            Self::Oldest => "oldest",
+            Self::Updated => "updated",
+        }
+    }
+
+    /// Parses the result of [`Self::as_str`].
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|order| order.as_str() == name)
+    }
+}
+
 /// What can happen to an issue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum IssueEvent {

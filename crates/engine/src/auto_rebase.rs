@@ -37,10 +37,10 @@ const PAGE_SIZE: u16 = 100;
 impl Engine {
     /// Looks at all open pull requests of this server, and starts a rebase for those that need one.
     pub(crate) async fn rebase_outdated(&self, queries: &dyn Queries) {
-        let mut before = None;
+        let mut after = None;
         loop {
             let status = Some(IssueStatus::PendingMerge);
-            let filter = IssueFilter { status, before, limit: PAGE_SIZE, ..IssueFilter::default() };
+            let filter = IssueFilter { status, after, limit: PAGE_SIZE, ..IssueFilter::default() };
             let issues = match queries.issues(filter).await {
                 Ok(issues) => issues,
                 Err(error) => {
@@ -49,7 +49,7 @@ impl Engine {
                 }
             };
             let Some(last) = issues.last() else { return };
-            before = Some(last.id);
+            after = Some(last.id);
             for issue in &issues {
                 if let Err(error) = self.rebase_if_outdated(issue.id).await {
                     let error = self.ports.tools.redactor().redact(&error_chain(&error));

@@ -49,11 +49,14 @@ pub enum ControlError {
     #[error("there is no job {0}")]
     NoSuchJob(JobId),
     /// The issue has no open pull request.
-    #[error("no pull request of this issue waits to be merged")]
+    #[error("the issue has no open pull request")]
     NoPullRequest,
     /// The forge refused to merge the pull request.
     #[error("the forge did not merge it: {0}")]
     NotMerged(#[source] ForgeError),
+    /// The forge refused to mark the pull request as ready for review.
+    #[error("the forge did not mark it as ready: {0}")]
+    NotReady(#[source] ForgeError),
     /// The store cannot be used now.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -239,6 +242,28 @@ impl Engine {
             }
             other => other,
         }
+    }
+
+    /// Marks the pull request of an issue as ready for review on its forge, although no test has shown it. Does nothing if
+    /// it is ready already.
+    ///
+    /// # Errors
+    /// [`ControlError::NoPullRequest`] when none is open, [`ControlError::JobActive`] while the issue's job works on it,
+    /// [`ControlError::NotReady`] when the forge refuses, [`ControlError::NoSuchIssue`].
+    pub async fn mark_pull_request_ready(&self, id: IssueId, audit: Option<AuditEntry>) -> Result<Issue, ControlError> {
+        let issue = self.ports.store.issue(id).await?.ok_or(ControlError::NoSuchIssue(id))?.value;
+        let job = self.ports.store.latest_job(id).await?.map(|job| job.value).ok_or(ControlError::NoPullRequest)?;
+        let pull_request = job.published.open_pull_request().ok_or(ControlError::NoPullRequest)?;
+        if !job.status().is_terminal() {
+            return Err(ControlError::JobActive(job.id));
+        }
+        if job.published.ready {
+            return Ok(issue);
+        }
+        let forge = self.ports.forges.get(&issue.source.platform).ok_or(ControlError::NoPullRequest)?;
+        forge.mark_ready(&issue.source.repo, pull_request).await.map_err(ControlError::NotReady)?;
+        self.change_job_with(job.id, JobEvent::PullRequestReady, None, None, audit).await?;
+        Ok(issue)
     }
 
     /// Marks the issue's pull request as merged.

@@ -847,7 +847,7 @@ async fn the_branch_of_a_pull_request_is_moved_onto_its_base() {
     fixture.comment("902", "@patchwright 变基").await;
     let third = fixture.work().await.unwrap();
     let failure = third.failure.unwrap();
-    assert!(failure.reason.contains("cannot be rebased: src/calc.py was changed on both sides"), "{failure:?}");
+    assert!(failure.reason.contains("cannot be rebased: both sides changed src/calc.py"), "{failure:?}");
     fixture.deliver_all().await;
     let issue = fixture.engine.issue(first.issue_id).await.unwrap().unwrap();
     assert_eq!(issue.status, IssueStatus::PendingMerge, "what was there still stands");

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use patchwright_core::redelivery::Redelivery;
+use patchwright_core::redelivery::{PolledRepositories, PolledRepository, Redelivery};
+use patchwright_core::store::StoreError;
 use patchwright_core::tracker::ForgeError;
 use patchwright_core::webhook::Delivery;
 use patchwright_domain::RepoName;
@@ -13,23 +14,28 @@ use patchwright_domain::RepoName;
 use crate::{GithubForge, Hook};
 
 /// Asks hooks to send failed deliveries again, and polls repositories without a webhook for mentions.
-#[derive(Debug)]
 pub struct GithubRedelivery {
     forge: Arc<GithubForge>,
     hooks: Vec<Hook>,
-    repositories: Vec<RepoName>,
+    polled: Arc<dyn PolledRepositories>,
     poll_interval: Duration,
 }
 
 impl GithubRedelivery {
-    /// Creates the adapter for these hooks and polled repositories.
+    /// Creates the adapter for these hooks and for what `polled` says.
     pub const fn new(
         forge: Arc<GithubForge>,
         hooks: Vec<Hook>,
-        repositories: Vec<RepoName>,
+        polled: Arc<dyn PolledRepositories>,
         poll_interval: Duration,
     ) -> Self {
-        Self { forge, hooks, repositories, poll_interval }
+        Self { forge, hooks, polled, poll_interval }
+    }
+}
+
+impl std::fmt::Debug for GithubRedelivery {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GithubRedelivery").field("hooks", &self.hooks).finish_non_exhaustive()
     }
 }
 
@@ -50,8 +56,8 @@ impl Redelivery for GithubRedelivery {
         failed.map_or(Ok(count), Err)
     }
 
-    fn polled_repositories(&self) -> &[RepoName] {
-        &self.repositories
+    async fn polled_repositories(&self) -> Result<Vec<PolledRepository>, StoreError> {
+        self.polled.list().await
     }
 
     fn poll_interval(&self) -> Duration {

@@ -108,6 +108,10 @@ impl AppSetup<'_> {
             set(app.private_key, registered.private_key.clone()),
             set(app.login, Secret::new(registered.login.clone())),
         ];
+        // Nothing is delivered to a server that the forge cannot reach.
+        if registered.webhook_secret.is_none() && settings.require_changeable(&[app.poll]).is_ok() {
+            changes.push(set(app.poll, Secret::new("true")));
+        }
         let former = settings.present_webhook_secret();
         let is_fixed = settings.require_changeable(&[app.webhook_secret, app.former_webhook_secret]).is_err();
         match (former, registered.webhook_secret.clone()) {
@@ -131,8 +135,10 @@ impl AppSetup<'_> {
     /// # Errors
     /// Those of [`crate::Settings::change`].
     pub async fn disconnect(&self, principal: &Principal) -> Result<(), ManagementError> {
-        let changes = self.app.keys().map(|name| (name.to_owned(), None));
-        self.settings().change(principal, changes.to_vec()).await
+        let settings = self.settings();
+        let stored = self.app.stored().into_iter().filter(|name| settings.is_stored(name));
+        let changes: Vec<NewValue> = stored.map(|name| (name.to_owned(), None)).collect();
+        settings.change(principal, changes).await
     }
 
     /// Returns whether an application was registered here.

@@ -158,7 +158,8 @@ impl From<ControlError> for ManagementError {
             ControlError::Store(error) => error.into(),
             ControlError::NoPullRequest => Self::conflict("no_pull_request", error.to_string()),
             ControlError::NotMerged(ForgeError::Refused { .. }) => Self::conflict("not_merged", error.to_string()),
-            ControlError::NotMerged(error) => error.into(),
+            ControlError::NotReady(ForgeError::Refused { .. }) => Self::conflict("not_ready", error.to_string()),
+            ControlError::NotMerged(error) | ControlError::NotReady(error) => error.into(),
             ControlError::JobActive(_) => Self::conflict("job_active", error.to_string()),
             ControlError::Refused(_) | ControlError::Superseded(_) | ControlError::NothingRuns => {
                 Self::conflict("wrong_state", error.to_string())

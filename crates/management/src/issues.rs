@@ -8,7 +8,7 @@ use patchwright_core::query::IssueFilter;
 use patchwright_domain::issue::{MAX_BODY_CHARS, MAX_TITLE_CHARS};
 use patchwright_domain::job::Priority;
 use patchwright_domain::node::{Label, Needs, WorkCommand};
-use patchwright_domain::{Issue, IssueId, IssueStatus, NodeId, RepositoryId, Task};
+use patchwright_domain::{Issue, IssueId, IssueStatus, JobSummary, NodeId, RepositoryId, Task};
 use patchwright_engine::{NewIssue, Start};
 
 use crate::error::ManagementError;
@@ -63,6 +63,15 @@ impl Issues<'_> {
     pub async fn list(&self, principal: &Principal, filter: IssueFilter) -> Result<Vec<Issue>, ManagementError> {
         let visible = self.0.visibility(principal).await?;
         Ok(self.0.ports.queries.issues(IssueFilter { visible, ..filter }).await?)
+    }
+
+    /// Returns the newest job of each of these issues, which the caller sees.
+    ///
+    /// # Errors
+    /// [`ManagementError::Unavailable`].
+    pub async fn latest_jobs(&self, issues: &[Issue]) -> Result<HashMap<IssueId, JobSummary>, ManagementError> {
+        let ids: Vec<IssueId> = issues.iter().map(|issue| issue.id).collect();
+        Ok(self.0.ports.queries.latest_jobs(&ids).await?)
     }
 
     /// Returns how many of the issues that the caller sees have each status.
@@ -238,6 +247,18 @@ impl Issues<'_> {
             return Ok(self.0.engine.merge_pull_request(issue.id, Some(audit)).await?);
         }
         Ok(self.0.engine.merge_issue(issue.id, Some(audit)).await?)
+    }
+
+    /// Marks the pull request of an issue as ready for review on its forge: somebody has looked at it, whatever the tests
+    /// show.
+    ///
+    /// # Errors
+    /// [`ManagementError::NotFound`], [`ManagementError::Forbidden`], [`ManagementError::Conflict`] when no pull
+    /// request is open, a job works on it, or the forge refuses.
+    pub async fn mark_ready(&self, principal: &Principal, id: IssueId) -> Result<Issue, ManagementError> {
+        let issue = self.authorized(principal, id).await?;
+        let audit = self.audit_entry(principal, "issue.marked_ready", &issue, "");
+        Ok(self.0.engine.mark_pull_request_ready(issue.id, Some(audit)).await?)
     }
 
     /// Returns the issue if the caller is its owner or an administrator.

@@ -47,6 +47,8 @@ pub struct AppSettings {
     pub webhook_secret: &'static str,
     /// The setting of the secret that was used before, which stays accepted.
     pub former_webhook_secret: &'static str,
+    /// The setting that has the repositories of this server polled, for an application without a webhook.
+    pub poll: &'static str,
     /// The values that other settings must have.
     pub needed: &'static [(&'static str, &'static str)],
 }
@@ -55,6 +57,11 @@ impl AppSettings {
     /// The settings of the keys that the forge hands out once.
     pub(crate) const fn keys(&self) -> [&'static str; 3] {
         [self.id, self.private_key, self.login]
+    }
+
+    /// All settings that a registration stores.
+    pub(crate) const fn stored(&self) -> [&'static str; 4] {
+        [self.id, self.private_key, self.login, self.poll]
     }
 }
 

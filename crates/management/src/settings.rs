@@ -40,6 +40,8 @@ pub struct EffectiveSetting {
     pub source: String,
     /// The description, in Markdown.
     pub doc: &'static str,
+    /// The same in Chinese, if it is there.
+    pub chinese_doc: Option<&'static str>,
     /// Whether the value is not the default.
     pub is_set: bool,
     /// Whether the value is never shown.

@@ -40,6 +40,9 @@ pub struct IssueQuery {
     pub number: Option<u64>,
     /// Text that occurs in the title or body.
     pub q: Option<String>,
+    /// `newest`, `oldest` (both by when they came to this server) or `updated`.
+    #[cfg_attr(feature = "openapi", param(schema_with = crate::schemas::issue_order))]
+    pub order: Option<String>,
     /// `next_cursor` of the page before.
     #[cfg_attr(feature = "openapi", param(value_type = Option<uuid::Uuid>))]
     pub cursor: Option<String>,

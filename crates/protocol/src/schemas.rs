@@ -1,5 +1,6 @@
 //! Schemas of fields, taken from the types and patterns that read them, so that the description cannot differ from them.
 
+use patchwright_domain::issue::IssueOrder;
 use patchwright_domain::jira::LinkStatus;
 use patchwright_domain::job::Priority;
 use patchwright_domain::job::report::Verdict;
@@ -76,6 +77,10 @@ pub fn scope() -> Object {
 
 pub fn issue_status() -> Object {
     one_of(IssueStatus::ALL.map(IssueStatus::as_str))
+}
+
+pub fn issue_order() -> Object {
+    one_of(IssueOrder::ALL.map(IssueOrder::as_str))
 }
 
 pub fn task_status() -> Object {

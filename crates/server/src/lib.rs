@@ -6,6 +6,7 @@ pub mod compose;
 pub mod config;
 mod demo;
 mod doctor;
+mod draft_folder;
 mod live_config;
 mod master_keys;
 mod metrics_endpoint;

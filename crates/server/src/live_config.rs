@@ -24,6 +24,7 @@ pub(crate) struct LiveParts {
     pub(crate) webhook_keys: WebhookKeys,
     pub(crate) github: Arc<GithubForge>,
     pub(crate) github_is_configured: Arc<AtomicBool>,
+    pub(crate) poll_registered: Arc<AtomicBool>,
     /// The model of a command, which stays.
     pub(crate) fixed_model: Option<Arc<dyn Llm>>,
     /// The most attempts of a job by a command, which stay.
@@ -102,6 +103,7 @@ impl LiveConfig {
         parts.webhook_keys.replace(&config.webhook_secrets);
         parts.github.replace_app(new.app);
         parts.github_is_configured.store(config.github.is_connected(), Ordering::Relaxed);
+        parts.poll_registered.store(config.github.poll_registered, Ordering::Relaxed);
         let new = InEffect { config: Arc::new(config), stored: Arc::new(stored) };
         *self.in_effect.write().unwrap_or_else(PoisonError::into_inner) = new;
     }
@@ -127,6 +129,7 @@ impl LiveConfiguration for LiveConfig {
                 value,
                 source: source.to_string(),
                 doc: setting.doc,
+                chinese_doc: crate::settings::chinese_doc(setting.name),
                 is_set: !matches!(source, Source::Default),
                 is_secret: setting.secret,
                 changeable: Self::changeable(setting.live, source),

@@ -119,7 +119,7 @@ impl Server {
         let app = compose(&config, Overrides { address: Some(address.to_string()), ..overrides }).await?;
         let config = Config::clone(&app.config.config());
         config.check_for_serving()?;
-        print_setup_token(&app).await?;
+        print_setup_token(&app, &public_url(&config, Some(&address.to_string()))).await?;
         let work = clean_work_folder(&app.engine.settings().work_dir).await;
         let queries: Arc<dyn Queries> = Arc::new(app.store.clone());
         let options = runtime_options(&app, &config, address, manual)?;
@@ -320,11 +320,11 @@ fn dashboard_options(app: &App, config: &Config, observations: Arc<SetupObservat
 }
 
 /// Prints the token for the first administrator, while there is no user.
-async fn print_setup_token(app: &App) -> Result<(), ServeError> {
+async fn print_setup_token(app: &App, url: &str) -> Result<(), ServeError> {
     if let Some(token) = app.management.sessions().create_setup_token().await? {
         say(&format!(
-            "There is no user yet. Create the first administrator with `patchwright user add LOGIN`, or with this token, \
-             which is valid until then and is not shown again: {}",
+            "There is no user yet. Open {url}/welcome and create the first administrator with the token below, which is \
+             valid until then and is not shown again; or run `patchwright user add LOGIN`.\n\n    {}\n",
             token.expose()
         ));
     }

@@ -1,5 +1,9 @@
 //! Every setting: its name, default and meaning. `docs/configuration.md` is generated from this table.
 
+mod chinese;
+
+pub(crate) use self::chinese::chinese_doc;
+
 /// One setting.
 #[derive(Debug, Clone, Copy)]
 pub struct Setting {
@@ -241,6 +245,12 @@ pub const SETTINGS: &[Setting] = &[
         "",
         "GitHub repositories (`owner/name`) whose new comments are polled for mentions, for servers that GitHub cannot reach. Empty: off.",
     ),
+    plain(
+        "POLL_REGISTERED",
+        "false",
+        "Whether the GitHub repositories that were added to this server are polled too. The registration of a GitHub App on `/welcome` sets it where GitHub cannot reach this server.",
+    )
+    .live(),
     plain("POLL_INTERVAL", "60", "Seconds between two polls of a repository."),
     secret("GITCODE_TOKEN", "A personal access token for GitCode. Enables GitCode."),
     secret("GITCODE_PAT", "An alias of GITCODE_TOKEN."),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use async_trait::async_trait;
-use diesel::dsl::{count_star, min};
+use diesel::dsl::{count_star, max, min};
 use diesel::prelude::*;
 use jiff::Timestamp;
 use patchwright_core::access::Visibility;
@@ -11,7 +11,7 @@ use patchwright_core::query::{IssueFilter, JobFilter, Queries, QueueDepth, Queue
 use patchwright_core::store::{DeliveryRecord, StoreError};
 use patchwright_domain::job::{JobSummary, JobTrigger, UNTIL_APPROVED};
 use patchwright_domain::node::WorkCommand;
-use patchwright_domain::{EffectKind, Issue, IssueStatus, JobId, JobStatus, Task, TaskId};
+use patchwright_domain::{EffectKind, Issue, IssueId, IssueStatus, JobId, JobStatus, Task, TaskId};
 
 use crate::DieselStore;
 use crate::access::{limits, visible_issues};
@@ -74,6 +74,16 @@ statements! {
 
         fn requested_work(conn, ids: &[String]) -> QueryResult<Vec<(String, String, Option<String>)>> {
             job::table.filter(job::id.eq_any(ids)).select((job::id, job::job_trigger, job::command)).load(conn)
+        }
+
+        fn latest_jobs_of(conn, issues: &[String]) -> QueryResult<Vec<SummaryRows>> {
+            let of_issues = job::table.filter(job::issue_id.eq_any(issues)).group_by(job::issue_id);
+            let newest: Vec<Option<String>> = of_issues.select(max(job::id)).load(conn)?;
+            let rows = job::table
+                .filter(job::id.eq_any(newest.into_iter().flatten()))
+                .select(JobSummaryRow::as_select())
+                .load(conn)?;
+            conn.with_stage_summaries(rows)
         }
 
         fn select_changed_jobs(conn, since: i64, limit: u16) -> QueryResult<Vec<SummaryRows>> {
@@ -195,6 +205,15 @@ impl Queries for DieselStore {
 
     async fn jobs_changed(&self, since: i64, limit: u16) -> Result<Vec<JobSummary>, StoreError> {
         self.blocking(move |db| summaries(in_snapshot!(db, conn => conn.select_changed_jobs(since, limit))?)).await
+    }
+
+    async fn latest_jobs(&self, issues: &[IssueId]) -> Result<HashMap<IssueId, JobSummary>, StoreError> {
+        let ids: Vec<String> = issues.iter().map(ToString::to_string).collect();
+        self.blocking(move |db| {
+            let jobs = summaries(in_snapshot!(db, conn => conn.latest_jobs_of(&ids))?)?;
+            Ok(jobs.into_iter().map(|job| (job.issue_id, job)).collect())
+        })
+        .await
     }
 
     async fn issues(&self, filter: IssueFilter) -> Result<Vec<Issue>, StoreError> {

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use patchwright_core::Redactor;
-use patchwright_core::progress::LogSink;
+use patchwright_core::progress::{LogLevel, LogSink};
 use patchwright_core::task_session::{TaskSession, TaskSessionError};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -34,8 +35,9 @@ pub(crate) fn channel() -> (Arc<dyn LogSink>, LogShipper) {
 
 #[async_trait]
 impl LogSink for LogWriter {
-    fn write_line(&self, line: &str) {
-        let _ = self.0.try_send(format!("{line}\n").into_bytes());
+    fn write_message(&self, level: LogLevel, message: &str) {
+        let now = Timestamp::now();
+        let _ = self.0.try_send(format!("{now:.0} {} {message}\n", level.as_str()).into_bytes());
     }
 
     async fn write(&self, output: &[u8]) {

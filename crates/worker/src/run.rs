@@ -288,6 +288,7 @@ impl<'a> Run<'a> {
             Err(mut error) => {
                 error.stage = Some(kind);
                 self.progress.send(ProgressEvent::Stage { stage: kind, status: StageStatus::Failed });
+                self.progress.log_error(&error.reason);
                 self.unbooked = usage;
                 return Err(StopReason::Failed(error));
             }

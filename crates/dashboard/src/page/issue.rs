@@ -43,11 +43,11 @@ impl From<&JobSummary> for JobRow {
 }
 
 impl JobRow {
-    fn outcome(&self, words: &'static Translations) -> &str {
+    fn outcome(&self, words: &'static Translations) -> String {
         match (&self.failure, self.verdict) {
-            (Some(failure), _) => failure,
-            (None, Some(verdict)) => words.verdict(verdict),
-            (None, None) => "",
+            (Some(failure), _) => words.sentence(failure),
+            (None, Some(verdict)) => words.verdict(verdict).to_owned(),
+            (None, None) => String::new(),
         }
     }
 }

@@ -2,9 +2,11 @@
 
 use askama::Template;
 use jiff::Timestamp;
-use patchwright_domain::{Issue, IssueStatus};
+use patchwright_domain::issue::IssueOrder;
+use patchwright_domain::{Issue, IssueStatus, JobStatus, JobSummary};
 
-use crate::Layout;
+use super::JobListRow;
+use crate::{Layout, Translations};
 
 /// How many labels of an issue the list shows.
 const MAX_LABELS: usize = 4;
@@ -49,13 +51,15 @@ pub struct IssueRow {
     pub labels: Vec<String>,
     /// When it last changed.
     pub updated_at: Timestamp,
+    /// Its newest job, if there is one.
+    pub job: Option<JobListRow>,
     /// The Start button.
     pub button: StartButton,
 }
 
 impl IssueRow {
-    /// Creates the row of an issue; `may_start` is the viewer's permission.
-    pub fn new(issue: &Issue, may_start: bool) -> Self {
+    /// Creates the row of an issue with its newest job; `may_start` is the viewer's permission.
+    pub fn new(issue: &Issue, job: Option<&JobSummary>, may_start: bool) -> Self {
         Self {
             id: issue.id.to_string(),
             name: issue.source.name(),
@@ -65,7 +69,23 @@ impl IssueRow {
             author: issue.author.clone(),
             labels: issue.labels.iter().take(MAX_LABELS).cloned().collect(),
             updated_at: issue.updated_at,
+            job: job.map(JobListRow::from),
             button: StartButton { status: issue.status, allowed: may_start },
+        }
+    }
+}
+
+impl IssueRow {
+    /// Returns the class and the word of its state: an issue whose job has not begun is not being worked on.
+    fn state(&self, words: &'static Translations) -> (&'static str, &'static str) {
+        match &self.job {
+            Some(job) if self.status == IssueStatus::Processing && job.awaits_approval => {
+                (IssueStatus::PendingMerge.as_str(), words.awaits_approval)
+            }
+            Some(job) if self.status == IssueStatus::Processing && job.status == JobStatus::Queued => {
+                (JobStatus::Queued.as_str(), words.job_status(JobStatus::Queued))
+            }
+            _ => (self.status.as_str(), words.issue_status(self.status)),
         }
     }
 }
@@ -86,6 +106,8 @@ pub struct Issues<'a> {
     pub repository: &'a str,
     /// The filter for a text.
     pub search: &'a str,
+    /// The order.
+    pub order: IssueOrder,
     /// The repositories to choose from.
     pub repositories: &'a [String],
     /// Whether the viewer may open issues, and may import them.
@@ -101,6 +123,10 @@ pub struct Issues<'a> {
 impl Issues<'_> {
     fn is_chosen(&self, status: IssueStatus) -> bool {
         self.status == Some(status)
+    }
+
+    fn is_order(&self, order: IssueOrder) -> bool {
+        self.order == order
     }
 
     fn is_filtered(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use patchwright_domain::job::PullRequestEnd;
-use patchwright_domain::job::report::{TestResults, Verdict};
+use patchwright_domain::job::report::{TestFailure, TestResults, Verdict};
 use patchwright_domain::job::stage::StageStatus;
 use patchwright_domain::{Job, JobStatus};
 
@@ -26,6 +26,8 @@ pub(super) struct JobResult<'a> {
     pub(super) proof: Option<&'static str>,
     /// The first tests that the change breaks or does not mend.
     pub(super) failing: &'a [String],
+    /// What the first of them printed that are known.
+    pub(super) failures: &'a [TestFailure],
     /// The pull request, with how its end is called if it has one.
     pub(super) pull_request: Option<PullRequestState<'a>>,
 }
@@ -41,6 +43,8 @@ pub(super) struct PullRequestState<'a> {
     pub(super) end: Option<&'static str>,
     /// Whether it is a draft.
     pub(super) is_draft: bool,
+    /// Whether the viewer can mark it as ready for review.
+    pub(super) can_be_readied: bool,
     /// Why the viewer cannot merge it; `None` if they can.
     pub(super) merge_refused: Option<&'static str>,
 }
@@ -61,6 +65,7 @@ impl<'a> JobResult<'a> {
             figures: figures(job, diff, words, now),
             proof: report.and_then(|report| report.proof).map(|proof| words.proof(proof)),
             failing: &failing[..failing.len().min(MAX_TESTS)],
+            failures: report.filter(|_| !failing.is_empty()).map_or(&[], |report| &report.failures),
             pull_request: pull_request(page),
         }
     }
@@ -141,5 +146,6 @@ fn pull_request<'a>(page: &JobPage<'a>) -> Option<PullRequestState<'a>> {
         () => None,
     };
     let url = Some(pull_request.url.as_str()).filter(|url| url.starts_with("http"));
-    Some(PullRequestState { number: pull_request.number, url, end, is_draft, merge_refused })
+    let can_be_readied = is_draft && page.may_steer && page.is_newest && end.is_none() && job.status().is_terminal();
+    Some(PullRequestState { number: pull_request.number, url, end, is_draft, can_be_readied, merge_refused })
 }

@@ -32,6 +32,16 @@ pub struct Statistics<'a> {
     pub today: Date,
     /// The groups, by key, including days without a run.
     pub groups: &'a [GroupStats],
+    /// The groups of the period before, which was as long.
+    pub before: &'a [GroupStats],
+}
+
+/// A sum of the period, with that of the period before.
+struct Figure {
+    name: &'static str,
+    value: String,
+    before: String,
+    link: Option<&'static str>,
 }
 
 impl Statistics<'_> {
@@ -62,29 +72,30 @@ impl Statistics<'_> {
         group.succeeded + group.failed
     }
 
-    fn sum(&self, of: impl Fn(&GroupStats) -> u64) -> u64 {
-        self.groups.iter().map(of).sum()
-    }
-
-    fn runs(&self) -> u64 {
-        self.sum(|group| group.succeeded + group.failed + group.cancelled)
-    }
-
-    fn rate(&self) -> String {
-        percent(self.sum(|group| group.succeeded), self.sum(Self::ended))
+    /// Returns the sums of the period.
+    #[expect(clippy::cast_precision_loss, reason = "it is shown with two digits")]
+    fn figures(&self) -> Vec<Figure> {
+        let w = self.layout.translations();
+        let figure = |name, link, of: fn(&[GroupStats]) -> String| Figure {
+            name,
+            value: of(self.groups),
+            before: of(self.before),
+            link,
+        };
+        vec![
+            figure(w.runs, Some("/jobs"), |groups| {
+                sum(groups, |group| group.succeeded + group.failed + group.cancelled).to_string()
+            }),
+            figure(w.success_rate, None, |groups| {
+                percent(sum(groups, |group| group.succeeded), sum(groups, Self::ended))
+            }),
+            figure(w.tokens, None, |groups| number(sum(groups, |group| group.usage.tokens()) as f64)),
+            figure(w.cost, None, |groups| cost(sum(groups, |group| group.usage.cost_micros))),
+        ]
     }
 
     fn rate_of(group: &GroupStats) -> String {
         percent(group.succeeded, Self::ended(group))
-    }
-
-    #[expect(clippy::cast_precision_loss, reason = "it is shown with two digits")]
-    fn tokens(&self) -> String {
-        number(self.sum(|group| group.usage.tokens()) as f64)
-    }
-
-    fn cost(&self) -> String {
-        cost(self.sum(|group| group.usage.cost_micros))
     }
 
     fn cost_of(group: &GroupStats) -> String {
@@ -128,6 +139,10 @@ impl Statistics<'_> {
             }),
         ]
     }
+}
+
+fn sum(groups: &[GroupStats], of: impl Fn(&GroupStats) -> u64) -> u64 {
+    groups.iter().map(of).sum()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a share is shown in whole hundredths")]

@@ -11,6 +11,7 @@ macro_rules! words {
 }
 
 words! {
+    language_code: "en", "zh";
     // Around every page.
     skip: "Skip to content", "跳到内容";
     issues: "Issues", "问题";
@@ -33,6 +34,11 @@ words! {
     all: "All", "全部";
     issue: "Issue", "问题";
     updated: "Updated", "更新时间";
+    period_before: "Period before", "上一时段";
+    order: "Order", "排序";
+    order_newest: "Newest", "最新";
+    order_oldest: "Oldest", "最早";
+    order_updated: "Last updated", "最近更新";
     action: "Action", "操作";
     next_page: "Older issues", "更早的问题";
     first_page: "Newest", "最新";
@@ -227,7 +233,10 @@ words! {
     see_plan: "See the plan", "查看方案";
     merge_pull_request: "Merge", "合入";
     really_merge: "Merge this pull request on the forge?", "确定在平台上合入此合并请求吗？";
-    merge_is_draft: "It is a draft: a pull request becomes ready when a test proves the fix.", "这是草稿：有测试证明已修复后才会就绪。";
+    mark_ready: "Mark as ready", "标记为就绪";
+    really_ready: "Mark this draft as ready for review, although no test has proven the fix?", "没有测试证明已修复，确定将此草稿标记为可审阅吗？";
+    marked_ready: "The pull request is ready for review.", "合并请求已可审阅。";
+    merge_is_draft: "It is a draft: it becomes ready when a test proves the fix, or when somebody marks it as ready.", "这是草稿：有测试证明已修复，或有人将其标记为就绪后才能合入。";
     merge_is_old: "A newer job of this issue has the pull request that would be merged.", "此问题有更新的作业，合入的将是它的合并请求。";
     merge_not_permitted: "Only the owner of the issue and administrators can merge here.", "只有该问题的负责人和管理员可以在此合入。";
     pull_request_merged: "Pull request merged", "合并请求已合入";
@@ -469,7 +478,7 @@ words! {
     app_hint: "GitHub shows a page that is filled in; confirm it there. Its keys and the webhook’s secret are stored here, encrypted.", "GitHub 会显示已填好的页面，请在那里确认。密钥和 Webhook 密钥将加密保存在本服务。";
     app_organization: "Organization (empty: your own account)", "组织（留空表示个人账号）";
     app_continue: "Continue on the forge", "前往平台继续";
-    app_without_hook: "This server has no public address (PUBLIC_URL), so the App gets no webhook. Set POLL_REPOSITORIES to have comments fetched, or start issues on these pages.", "本服务没有公开地址（PUBLIC_URL），因此 App 不带 Webhook。请设置 POLL_REPOSITORIES 以轮询评论，或在页面上启动问题。";
+    app_without_hook: "This server has no public address (PUBLIC_URL), so the App gets no webhook. Instead this server fetches new comments every minute (POLL_REGISTERED), from the repositories that you add in the settings.", "本服务没有公开地址（PUBLIC_URL），因此 App 不带 Webhook。本服务将每分钟从设置中添加的仓库获取新评论（POLL_REGISTERED）。";
     app_done: "The App is registered.", "App 已注册。";
     app_install: "Install it in your repositories", "安装到你的仓库";
     app_disconnect: "Disconnect the App", "断开 App";

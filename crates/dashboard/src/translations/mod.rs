@@ -1,16 +1,19 @@
 //! The texts of the pages in each language. A text that is missing in one language does not compile.
 
+mod audit;
 mod messages;
 
 pub use messages::Translations;
 use messages::{CHINESE, ENGLISH};
+use patchwright_core::translation::to_chinese;
+use patchwright_domain::issue::IssueOrder;
 use patchwright_domain::job::ci::{CiOutcome, CiState};
 use patchwright_domain::job::report::{AnalysisMethod, Level, Proof, Verdict};
 use patchwright_domain::job::stage::{StageKind, StageStatus};
 use patchwright_domain::notification::NotificationEvent;
 use patchwright_domain::{IssueStatus, JobStatus, Usage};
 
-use patchwright_management::{Severity, Subject};
+use patchwright_management::{EffectiveSetting, Severity, Subject};
 
 /// The languages of the pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -80,6 +83,28 @@ impl Language {
 }
 
 impl Translations {
+    /// Returns the description of a setting.
+    pub fn doc_of(&self, setting: &EffectiveSetting) -> &'static str {
+        let chinese = setting.chinese_doc.filter(|_| self.language_code == Language::Chinese.code());
+        chinese.unwrap_or(setting.doc)
+    }
+
+    /// Returns what an entry of the audit log says was done; its code if that is not known.
+    pub fn audited<'a>(&self, action: &'a str) -> &'a str {
+        let known = audit::ACTIONS.iter().find(|(code, ..)| *code == action);
+        match known {
+            Some((_, english, _)) if self.language_code == Language::English.code() => english,
+            Some((.., chinese)) => chinese,
+            None => action,
+        }
+    }
+
+    /// Returns a sentence of the server in this language, as far as it is known: what another program said stays as it is.
+    pub fn sentence(&self, english: &str) -> String {
+        let chinese = (self.language_code == Language::Chinese.code()).then(|| to_chinese(english)).flatten();
+        chinese.unwrap_or_else(|| english.to_owned())
+    }
+
     /// Names where the value of a setting is from; a file by its path.
     pub(crate) fn source_of<'a>(&self, source: &'a str) -> &'a str {
         match source {
@@ -99,6 +124,15 @@ impl Translations {
             IssueStatus::PendingMerge => self.status_pending_merge,
             IssueStatus::Merged => self.status_merged,
             IssueStatus::Terminated => self.status_terminated,
+        }
+    }
+
+    /// Returns the name of an order of issues.
+    pub const fn issue_order(&self, order: IssueOrder) -> &'static str {
+        match order {
+            IssueOrder::Newest => self.order_newest,
+            IssueOrder::Oldest => self.order_oldest,
+            IssueOrder::Updated => self.order_updated,
         }
     }
 

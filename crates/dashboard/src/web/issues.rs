@@ -4,6 +4,7 @@ use crate::page::{CommentRow, ConversationPage, DraftPage, IssuePage, IssueRow, 
 use actix_web::{HttpResponse, web};
 use patchwright_core::query::{IssueFilter, JobFilter};
 use patchwright_core::tracker::Comment;
+use patchwright_domain::issue::IssueOrder;
 use patchwright_domain::{Issue, IssueStatus};
 use patchwright_management::{ManagementError, Principal, StartOptions};
 use serde::Deserialize;
@@ -28,18 +29,21 @@ pub(super) struct IssueQuery {
     #[serde(default)]
     repository: String,
     #[serde(default)]
+    order: String,
+    #[serde(default)]
     cursor: String,
 }
 
 impl IssueQuery {
     fn filter(&self) -> Result<IssueFilter, ManagementError> {
         let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-        let before = given(&self.cursor).map(|cursor| cursor.parse()).transpose();
+        let after = given(&self.cursor).map(|cursor| cursor.parse()).transpose();
         Ok(IssueFilter {
             status: parse_word(&self.status, IssueStatus::parse, "status of an issue")?,
             repository: given(&self.repository),
             text: given(&self.q),
-            before: before.map_err(|_| ManagementError::invalid("bad_cursor", "there is no such page"))?,
+            order: parse_word(&self.order, IssueOrder::parse, "order of issues")?.unwrap_or_default(),
+            after: after.map_err(|_| ManagementError::invalid("bad_cursor", "there is no such page"))?,
             limit: PAGE_SIZE,
             ..IssueFilter::default()
         })
@@ -48,7 +52,9 @@ impl IssueQuery {
     /// Returns the URL of the next page after this issue.
     fn next(&self, last: &Issue) -> String {
         let mut query = Serializer::new(String::new());
-        for (name, value) in [("q", &self.q), ("status", &self.status), ("repository", &self.repository)] {
+        let fields =
+            [("q", &self.q), ("status", &self.status), ("repository", &self.repository), ("order", &self.order)];
+        for (name, value) in fields {
             if !value.is_empty() {
                 query.append_pair(name, value);
             }
@@ -72,10 +78,11 @@ pub(super) async fn list(
 
 async fn render_list(page: &PageRequest, query: &IssueQuery, state: &State) -> Result<String, ManagementError> {
     let filter = query.filter()?;
-    let status = filter.status;
+    let (status, order) = (filter.status, filter.order);
     let issues = state.management.issues().list(&page.principal, filter).await?;
-    let rows: Vec<IssueRow> =
-        issues.iter().map(|issue| IssueRow::new(issue, may_start(&page.principal, issue))).collect();
+    let jobs = state.management.issues().latest_jobs(&issues).await?;
+    let row = |issue: &Issue| IssueRow::new(issue, jobs.get(&issue.id), may_start(&page.principal, issue));
+    let rows: Vec<IssueRow> = issues.iter().map(row).collect();
     let repositories = repository_names(page, state, &query.repository).await?;
     let last = issues.last().filter(|_| issues.len() == usize::from(PAGE_SIZE));
     Ok(Issues {
@@ -85,6 +92,7 @@ async fn render_list(page: &PageRequest, query: &IssueQuery, state: &State) -> R
         status,
         repository: &query.repository,
         search: &query.q,
+        order,
         repositories: &repositories,
         may_open: page.principal.require_write().is_ok() && page.principal.id().is_some() || page.principal.is_admin(),
         may_import: page.principal.is_admin(),
@@ -155,6 +163,19 @@ pub(super) async fn cancel(
     page.respond(message, form.return_to(&path_of(&id)))
 }
 
+pub(super) async fn mark_ready(
+    Submission { page, form }: Submission,
+    id: web::Path<String>,
+    state: web::Data<State>,
+) -> Result<HttpResponse, PageError> {
+    let result = match parse_id(&id, "issue") {
+        Ok(id) => state.management.issues().mark_ready(&page.principal, id).await,
+        Err(error) => Err(error),
+    };
+    let message = result.map(|_| page.translations().marked_ready);
+    page.respond(message, form.return_to(&path_of(&id)))
+}
+
 pub(super) async fn merge(
     Submission { page, form }: Submission,
     id: web::Path<String>,
@@ -178,6 +199,7 @@ pub(super) async fn start_batch(
             items.iter().filter_map(|item| item.result.as_ref().err()).map(ToString::to_string).collect();
         let Some(first) = errors.first() else { return Ok(page.translations().started) };
         let (started, all) = (items.len() - errors.len(), items.len());
+        let first = page.translations().sentence(first);
         Err(ManagementError::conflict("not_all_started", format!("{started} / {all} · {first}")))
     });
     page.respond(result, form.return_to("/issues"))

@@ -48,7 +48,7 @@ async fn render(
         None => None,
         Some(ManagementError::Unauthenticated(_)) if has_users => Some(w.wrong_password.to_owned()),
         Some(ManagementError::TooManyAttempts { .. }) => Some(w.wait_to_log_in.to_owned()),
-        Some(error) => Some(detail_of(error)),
+        Some(error) => Some(detail_of(error, w)),
     };
     let provider = state.management.oidc().map(|_| format!("/api/v1/auth/oidc/start?return_to={back}"));
     let html = Login {

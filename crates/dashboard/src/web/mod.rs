@@ -100,6 +100,7 @@ fn issue_routes(services: &mut ServiceConfig) {
         .service(resource("/issues/{id}").route(get().to(issues::show)))
         .service(resource("/issues/{id}/start").route(post().to(issues::start)))
         .service(resource("/issues/{id}/cancel").route(post().to(issues::cancel)))
+        .service(resource("/issues/{id}/ready").route(post().to(issues::mark_ready)))
         .service(resource("/issues/{id}/merge").route(post().to(issues::merge)))
         .service(resource("/issues/{id}/conversation").route(get().to(issues::conversation)));
 }

@@ -195,12 +195,12 @@ pub(super) fn status_of(error: &ManagementError) -> StatusCode {
     StatusCode::from_u16(error.http_status()).expect("it is a status")
 }
 
-/// Returns the text of an error. The cause of an unexpected one goes to the log, under the id that the text has.
-pub(super) fn detail_of(error: &ManagementError) -> String {
-    let ManagementError::Internal(cause) = error else { return error.to_string() };
+/// Returns the text of an error in a language. The cause of an unexpected one goes to the log, under the id that the text has.
+pub(super) fn detail_of(error: &ManagementError, words: &Translations) -> String {
+    let ManagementError::Internal(cause) = error else { return words.sentence(&error.to_string()) };
     let request_id = uuid::Uuid::now_v7();
     tracing::error!(%request_id, error = %error_chain(cause.as_ref()), "failed to render a page");
-    format!("an internal error; the log has the details under the request id {request_id}")
+    words.sentence(&format!("an internal error; the log has the details under the request id {request_id}"))
 }
 
 impl ResponseError for PageError {
@@ -215,7 +215,7 @@ impl ResponseError for PageError {
             let back: String = form_urlencoded::byte_serialize(layout.path.as_bytes()).collect();
             return redirect(&format!("/login?return_to={back}")).finish();
         }
-        let detail = detail_of(error);
+        let detail = detail_of(error, layout.translations());
         let response = if *is_script {
             HttpResponse::build(status).json(json!({ "text": detail }))
         } else {

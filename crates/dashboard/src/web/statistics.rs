@@ -29,6 +29,7 @@ pub(super) struct StatsQuery {
 }
 
 impl StatsQuery {
+    /// Returns the period that was asked for, or else the usual one.
     async fn count(&self, page: &PageRequest, state: &State) -> Result<StatsPeriod, ManagementError> {
         let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
         let day = |text: &str| given(text).map(|day| day.parse()).transpose();
@@ -44,15 +45,34 @@ pub(super) async fn show(
     query: web::Query<StatsQuery>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, PageError> {
-    let html = query.count(&page, &state).await.map(|StatsPeriod { from, to, group_by, groups }| {
-        let groups = if group_by == GroupBy::Day { every_day(from, to, groups) } else { groups };
-        let (from, to) = (from.to_string(), to.to_string());
-        let sees_all = page.principal.role() == Role::Admin;
-        let today = state.management.now().to_zoned(TimeZone::UTC).date();
-        let layout = &page.layout;
-        Statistics { layout, from: &from, to: &to, group_by, sees_all, today, groups: &groups }.html()
-    });
+    let html = render(&page, &query, &state).await;
     page.render(html)
+}
+
+async fn render(page: &PageRequest, query: &StatsQuery, state: &State) -> Result<String, ManagementError> {
+    let StatsPeriod { from, to, group_by, groups } = query.count(page, state).await?;
+    let (earlier, yesterday) = period_before(from, to);
+    let before =
+        state.management.stats().count(&page.principal, Some(earlier), Some(yesterday), Some(group_by)).await?;
+    let groups = if group_by == GroupBy::Day { every_day(from, to, groups) } else { groups };
+    Ok(Statistics {
+        layout: &page.layout,
+        from: &from.to_string(),
+        to: &to.to_string(),
+        group_by,
+        sees_all: page.principal.role() == Role::Admin,
+        today: state.management.now().to_zoned(TimeZone::UTC).date(),
+        groups: &groups,
+        before: &before.groups,
+    }
+    .html())
+}
+
+/// Returns the first and the last day of the period that ends before another one and is as long.
+fn period_before(from: Date, to: Date) -> (Date, Date) {
+    let last = from.saturating_sub(1.day());
+    let days = from.until(to).map_or(0, |span| span.get_days().max(0));
+    (last.saturating_sub(days.days()), last)
 }
 
 /// Adds the days without runs, so that the time axis is uniform. Days before the first run are left out.
@@ -129,6 +149,14 @@ mod tests {
     #[test]
     fn names_cannot_break_out_of_their_field_or_become_formulas() {
         assert_eq!(["acme/demo", "a,b", "x\"y", "=1+1"].map(field), ["acme/demo", "\"a,b\"", "\"x\"\"y\"", "'=1+1"]);
+    }
+
+    #[test]
+    fn the_period_before_is_as_long_and_ends_the_day_before() {
+        let date = |text: &str| text.parse::<Date>().unwrap();
+        let before = |from, to| period_before(date(from), date(to));
+        assert_eq!(before("2026-11-02", "2026-12-01"), (date("2026-10-03"), date("2026-11-01")));
+        assert_eq!(before("2026-12-01", "2026-12-01"), (date("2026-11-30"), date("2026-11-30")));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use patchwright_management::{AppProposal, AppSetup, Finding, Management, Managem
 use serde::Deserialize;
 
 use super::form::{Form as SubmittedForm, Submission};
-use super::page_request::{PageError, PageRequest};
+use super::page_request::{PageError, PageRequest, detail_of};
 use super::settings::{credential_form, repository_form};
 use super::{State, header_of, html_response, html_response_to_forge, redirect};
 use crate::Translations;
@@ -91,7 +91,7 @@ async fn render(
     let (w, management) = (page.translations(), &state.management);
     let filter = IssueFilter { limit: OFFERED_ISSUES, ..IssueFilter::default() };
     let issues = management.issues().list(&page.principal, filter).await?;
-    let issues: Vec<IssueRow> = issues.iter().map(|issue| IssueRow::new(issue, true)).collect();
+    let issues: Vec<IssueRow> = issues.iter().map(|issue| IssueRow::new(issue, None, true)).collect();
     let is_configured = management.platforms().iter().any(Platform::is_configured);
     let model = management.engine().model();
     let mut model_form = model_form(w, management, page);
@@ -266,7 +266,7 @@ pub(super) async fn set_model(
         if !matches!(error, ManagementError::Invalid { .. } | ManagementError::Conflict { .. }) {
             return Err(page.error(error));
         }
-        let refused = Some((&form, error.to_string()));
+        let refused = Some((&form, detail_of(&error, page.translations())));
         let html = render(&page, &request, WelcomeView { refused, ..WelcomeView::default() }, &state).await;
         return page.refuse(error, html);
     }

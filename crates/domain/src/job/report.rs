@@ -353,12 +353,24 @@ pub struct VerifyReport {
     /// Tests of the base that the change deletes, renames, skips or expects less of. They are never the proof.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub edited_tests: Vec<String>,
+    /// What some of the tests printed that fail now, secrets masked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<TestFailure>,
     /// The command that ran the tests, when one ran.
     pub command: Option<String>,
     /// The isolation of the run: `none`, `best-effort`, …
     pub isolation: String,
     /// The end of the output, secrets masked.
     pub log_tail: String,
+}
+
+/// What a failed test printed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TestFailure {
+    /// The name of the test, as in the lists of the report.
+    pub test: String,
+    /// The assertion that failed, with what the runner says about it.
+    pub output: String,
 }
 
 /// What shows that a fault is fixed: a test that failed before the change and passes after it.

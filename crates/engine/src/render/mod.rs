@@ -7,6 +7,7 @@ mod texts;
 use patchwright_core::outgoing_text::{
     OutgoingText, code_block, code_span, neutralise, neutralise_line, neutralise_plain, shorten, table_code_span,
 };
+use patchwright_core::translation::to_chinese;
 use patchwright_domain::job::ci::CiOutcome;
 use patchwright_domain::job::report::{Proof, TestResults, Verdict};
 use patchwright_domain::job::stage::{StageKind, StageStatus};
@@ -217,7 +218,7 @@ impl Renderer {
     fn failure(&self, failure: &Failure) -> OutgoingText {
         let (reason, remedy) = match texts::public_failure(failure.origin) {
             Some((reason, remedy)) => (self.fill(reason, &[]), self.fill(remedy, &[])),
-            None => (neutralise(&failure.reason), neutralise(&failure.remedy)),
+            None => (neutralise(&self.sentence(&failure.reason)), neutralise(&self.sentence(&failure.remedy))),
         };
         let (text, stage) = match failure.stage {
             Some(stage) => (texts::ERROR_IN_STAGE, OutgoingText::own(stage.as_str())),
@@ -238,8 +239,7 @@ impl Renderer {
 
     /// Returns one sentence about the result. It claims success only if tests showed it.
     fn outcome(&self, job: &Job) -> OutgoingText {
-        let why =
-            job.report_on_branch().map(|report| self.reason(&report.explanation, texts::chinese_explanation(report)));
+        let why = job.report_on_branch().map(|report| neutralise(&self.sentence(&report.explanation)));
         let text = match (job.status(), job.verdict) {
             (JobStatus::Cancelled, _) => texts::WAS_CANCELLED,
             (JobStatus::Failed, Some(verdict)) if verdict.is_harmful() => texts::TESTS_FAIL,
@@ -251,12 +251,10 @@ impl Renderer {
         self.fill(text, &[("why", &why.unwrap_or_default())])
     }
 
-    /// Returns a reason that was stored in English, in the language of the text where that is known.
-    fn reason(&self, english: &str, chinese: Option<String>) -> OutgoingText {
-        match chinese.filter(|_| self.language == Language::Chinese) {
-            Some(chinese) => neutralise(&chinese),
-            None => neutralise(english),
-        }
+    /// Returns a sentence that was stored in English in the language of the text, as far as it is known.
+    fn sentence(&self, english: &str) -> String {
+        let chinese = (self.language == Language::Chinese).then(|| to_chinese(english)).flatten();
+        chinese.unwrap_or_else(|| english.to_owned())
     }
 
     /// Renders the repository's template for pull requests with what is known about the change, above what is always shown.
@@ -282,8 +280,7 @@ impl Renderer {
             let state = if is_retried { texts::RETRYING } else { texts::stage(record.status) };
             let reason = record.reason.as_ref().filter(|_| record.status == StageStatus::Skipped);
             let reason = reason.map_or_else(OutgoingText::default, |text| {
-                let text = self.reason(text, texts::known_reason(text).map(str::to_owned));
-                OutgoingText::fill(": {reason}", &[("reason", &neutralise_line(text.as_str(), 80))])
+                OutgoingText::fill(": {reason}", &[("reason", &neutralise_line(&self.sentence(text), 80))])
             });
             let timed = record.seconds().filter(|_| record.status != StageStatus::Skipped);
             let calls = record.usage.calls;
@@ -305,7 +302,7 @@ impl Renderer {
     fn test_table(&self, job: &Job) -> OutgoingText {
         let Some(report) = job.report_on_branch() else { return OutgoingText::default() };
         let Some(command) = &report.command else {
-            let why = self.reason(&report.explanation, texts::chinese_explanation(report));
+            let why = neutralise(&self.sentence(&report.explanation));
             return self.fill(texts::TESTS_NOT_RUN, &[("why", &why)]);
         };
         let isolation = neutralise_line(&report.isolation, 60);

@@ -2,7 +2,7 @@
 
 use patchwright_domain::job::FailureOrigin;
 use patchwright_domain::job::ci::{CiOutcome, CiState};
-use patchwright_domain::job::report::{Proof, ReadyWhen, Verdict, VerifyReport};
+use patchwright_domain::job::report::{Proof, ReadyWhen, Verdict};
 use patchwright_domain::job::stage::StageStatus;
 use patchwright_domain::trigger::Translated;
 
@@ -316,38 +316,4 @@ pub(super) const fn public_failure(origin: FailureOrigin) -> Option<(Translated,
             Translated::new("Report a bug with the server's log of this job.", "请附上该任务的服务器日志报告此缺陷。"),
         ),
     })
-}
-
-/// Returns the Chinese sentence about a verification, from its counts; `None` if only the report's own text says more.
-pub(super) fn chinese_explanation(report: &VerifyReport) -> Option<String> {
-    let failed = |results: &Option<_>| {
-        results.as_ref().map(|results: &patchwright_domain::job::report::TestResults| results.failed)
-    };
-    let (fixed, broken) = (report.fixed_tests.len(), report.broken_tests.len());
-    Some(match (report.verdict, failed(&report.before), failed(&report.test_results)) {
-        (Verdict::FixedProven, _, _) if fixed > 0 => format!("{fixed} 个测试在修改前失败、修改后通过"),
-        (Verdict::Regressions, _, _) if broken > 0 => format!("{broken} 个测试在修改后失败，而修改前没有失败"),
-        (Verdict::FixedProven | Verdict::Regressions, Some(before), Some(after)) => {
-            format!("修改后 {after} 个测试失败，修改前 {before} 个")
-        }
-        (Verdict::StillFailing, _, Some(after)) => format!("{after} 个测试在修改前后都失败，没有测试被修复"),
-        (Verdict::NoRegressions, ..) => "没有测试被破坏，但也没有测试能表明该问题".to_owned(),
-        (Verdict::CouldNotBuild, ..) => "修改后测试无法运行，而修改前可以".to_owned(),
-        (Verdict::AnalysisOnly, ..) => "没有修改任何内容".to_owned(),
-        _ => return known_reason(&report.explanation).map(str::to_owned),
-    })
-}
-
-/// Returns the Chinese text of a reason that the stages give.
-pub(super) fn known_reason(english: &str) -> Option<&'static str> {
-    const REASONS: [(&str, &str); 7] = [
-        ("there is nothing to verify", "没有需要验证的内容"),
-        ("there is no plan", "没有方案"),
-        ("no model is configured", "未配置模型"),
-        ("the tests ran out of time", "测试超时"),
-        ("the tests could not be run, neither before the change nor after", "修改前后测试都无法运行"),
-        ("the test suite is empty", "测试套件为空"),
-        ("nothing broke, but no test shows the fault", "没有测试被破坏，但也没有测试能表明该问题"),
-    ];
-    REASONS.iter().find(|(known, _)| *known == english).map(|(_, chinese)| *chinese)
 }

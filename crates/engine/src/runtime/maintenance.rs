@@ -13,7 +13,7 @@ use patchwright_core::idempotency::IdempotencyKeys;
 use patchwright_core::node_client::NodeClient;
 use patchwright_core::notifications::Channels;
 use patchwright_core::query::Queries;
-use patchwright_core::redelivery::Redelivery;
+use patchwright_core::redelivery::{PolledRepository, Redelivery};
 use patchwright_core::store::{Retention, StoreError};
 use patchwright_domain::{NodeId, PlatformId, RepoName};
 use tokio::sync::Mutex;
@@ -40,6 +40,8 @@ const MAX_REDELIVERY_AGE: SignedDuration = SignedDuration::from_hours(72);
 /// How far back the first poll goes: a server may be down over a weekend. Comments that were processed already are
 /// deduplicated.
 const FIRST_POLL_AGE: SignedDuration = SignedDuration::from_hours(72);
+/// How many repositories are polled at the same time.
+const CONCURRENT_POLLS: usize = 4;
 
 /// How often open pull requests are compared with their base.
 const REBASE_INTERVAL: Duration = Duration::from_secs(10 * 60);
@@ -117,20 +119,16 @@ fn recover(
     every(tasks, stop, REDELIVERY_INTERVAL, move || {
         redeliver(Arc::clone(&source), name.clone(), ago(&from, MAX_REDELIVERY_AGE))
     });
-    for repo in redelivery.polled_repositories().to_vec() {
-        let since = Arc::new(Mutex::new(ago(engine, FIRST_POLL_AGE)));
-        let (engine, platform, source) = (Arc::clone(engine), platform.clone(), Arc::clone(redelivery));
-        every(tasks, stop, redelivery.poll_interval(), move || {
-            let poll = Poll {
-                engine: Arc::clone(&engine),
-                platform: platform.clone(),
-                source: Arc::clone(&source),
-                repo: repo.clone(),
-            };
-            let since = Arc::clone(&since);
-            async move { poll.run(&since).await }
-        });
-    }
+    let poller = Arc::new(Poller {
+        engine: Arc::clone(engine),
+        platform: platform.clone(),
+        source: Arc::clone(redelivery),
+        next: Mutex::default(),
+    });
+    every(tasks, stop, redelivery.poll_interval(), move || {
+        let poller = Arc::clone(&poller);
+        poller.run()
+    });
 }
 
 fn every<F: Future<Output = ()> + Send + 'static>(
@@ -235,31 +233,59 @@ async fn redeliver(source: Arc<dyn Redelivery>, platform: PlatformId, since: Tim
     }
 }
 
-/// One poll of one repository.
-struct Poll {
+/// Polls the repositories of a platform.
+struct Poller {
     engine: Arc<Engine>,
     platform: PlatformId,
     source: Arc<dyn Redelivery>,
-    repo: RepoName,
+    /// From when the next poll of a repository asks.
+    next: Mutex<HashMap<RepoName, Timestamp>>,
 }
 
-impl Poll {
-    async fn run(&self, since: &Mutex<Timestamp>) {
-        let mut since = since.lock().await;
+impl Poller {
+    async fn run(self: Arc<Self>) {
+        let repositories = match self.source.polled_repositories().await {
+            Ok(repositories) => repositories,
+            Err(error) => {
+                tracing::warn!(error = %error, platform = %self.platform, "failed to read which repositories are polled");
+                return;
+            }
+        };
+        let mut next = self.next.lock().await;
+        next.retain(|name, _| repositories.iter().any(|repository| repository.name == *name));
+        let first = ago(&self.engine, FIRST_POLL_AGE);
+        let since = |repository: &PolledRepository| {
+            let known = next.get(&repository.name).copied();
+            known.unwrap_or_else(|| repository.added_at.map_or(first, |added_at| added_at.max(first)))
+        };
+        let due: Vec<_> = repositories.iter().map(|repository| (repository.name.clone(), since(repository))).collect();
+        for together in due.chunks(CONCURRENT_POLLS) {
+            let mut polls = JoinSet::new();
+            for (name, since) in together.iter().cloned() {
+                let poller = Arc::clone(&self);
+                polls.spawn(async move { poller.poll(&name, since).await.map(|at| (name, at)) });
+            }
+            next.extend(polls.join_all().await.into_iter().flatten());
+        }
+    }
+
+    /// Takes in the mentions of a repository since a time. Returns from when the next poll asks, unless this one has to be
+    /// repeated.
+    async fn poll(&self, repo: &RepoName, since: Timestamp) -> Option<Timestamp> {
         let mention = format!("@{}", self.engine.settings().app_name.to_lowercase());
-        let (deliveries, next) = match self.source.poll(&self.repo, *since, &mention).await {
+        let (deliveries, next) = match self.source.poll(repo, since, &mention).await {
             Ok(found) => found,
             Err(error) => {
-                tracing::warn!(error = %error, repo = %self.repo, "failed to poll the repository for mentions");
-                return;
+                tracing::warn!(error = %error, %repo, "failed to poll the repository for mentions");
+                return None;
             }
         };
         for delivery in deliveries {
             if let Err(error) = self.engine.take(&self.platform, delivery, String::new()).await {
-                tracing::warn!(error = %error, repo = %self.repo, "failed to accept a mention; retrying");
-                return;
+                tracing::warn!(error = %error, %repo, "failed to accept a mention; retrying");
+                return None;
             }
         }
-        *since = next;
+        Some(next)
     }
 }

@@ -19,9 +19,9 @@ pub(crate) use self::jira::JiraCommand;
 pub(crate) use self::local::{DemoArgs, NodeArgs, RunArgs, SettingsArgs, SettingsCommand, UserArgs, UserCommand};
 pub(crate) use self::locate::LocateArgs;
 pub(crate) use self::remote::{
-    AuditArgs, CredentialsCommand, IssuesCommand, JobsCommand, LoginArgs, LogoutArgs, NodesCommand,
-    NotificationsCommand, RemoteArgs, Remotely, RepositoriesCommand, StatsArgs, TasksCommand, TokensCommand,
-    UsersCommand,
+    AuditArgs, BuiltInCommand, CredentialsCommand, IssuesCommand, JobsCommand, LoginArgs, LogoutArgs, NodesCommand,
+    NotificationsCommand, RegisteredCommand, RemoteArgs, Remotely, RepositoriesCommand, StatsArgs, TasksCommand,
+    TokensCommand, UsersCommand,
 };
 pub(crate) use self::verify::VerifyArgs;
 use crate::command;
@@ -81,7 +81,7 @@ enum Command {
     Issues(Remotely<IssuesCommand>),
     /// Lists the tasks of a running server and shows their logs
     Tasks(Remotely<TasksCommand>),
-    /// Adds repositories to a running server and imports their issues
+    /// Adds repositories to the server, makes some on its built-in forge, and imports issues
     Repositories(Remotely<RepositoriesCommand>),
     /// Adds, drains and removes the nodes of a running server
     Nodes(Remotely<NodesCommand>),
@@ -303,7 +303,12 @@ async fn run_command(command: Command, config: Config) -> CommandResult {
         Command::Jobs(args) => remotely(config, args, jobs::run).await,
         Command::Issues(args) => remotely(config, args, issues::issues).await,
         Command::Tasks(args) => remotely(config, args, issues::tasks).await,
-        Command::Repositories(args) => remotely(config, args, manage::repositories).await,
+        Command::Repositories(Remotely { command, remote }) => match command {
+            RepositoriesCommand::BuiltIn(command) => command::repositories::run(config, command).await,
+            RepositoriesCommand::Registered(command) => {
+                manage::repositories(Remote::new(config, remote)?, command).await
+            }
+        },
         Command::Nodes(args) => remotely(config, args, manage::nodes).await,
         Command::Credentials(args) => remotely(config, args, manage::credentials).await,
         Command::Jira(args) => remotely(config, args, jira::run).await,

@@ -27,7 +27,7 @@ pub(crate) struct Remotely<C: Subcommand> {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum IssuesCommand {
-    /// Lists issues, newest first
+    /// Lists issues
     List {
         /// Only issues of this status: pending, processing, `pending_merge`, merged, terminated
         #[arg(long)]
@@ -38,6 +38,9 @@ pub(crate) enum IssuesCommand {
         /// Only issues with this text in the title or body
         #[arg(long)]
         search: Option<String>,
+        /// The order: newest, oldest or updated
+        #[arg(long)]
+        order: Option<String>,
         /// The `next_cursor` of the previous page
         #[arg(long)]
         cursor: Option<String>,
@@ -102,6 +105,11 @@ pub(crate) enum IssuesCommand {
         /// The issue: its id, owner/name#12, a key such as PROJ-12, or an address
         id: String,
     },
+    /// Marks the issue's pull request, a draft, as ready for review
+    Ready {
+        /// The issue: its id, owner/name#12, a key such as PROJ-12, or an address
+        id: String,
+    },
     /// Marks the issue as merged
     Merge {
         /// The issue: its id, owner/name#12, a key such as PROJ-12, or an address
@@ -114,6 +122,37 @@ pub(crate) enum IssuesCommand {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum RepositoriesCommand {
+    #[command(flatten)]
+    BuiltIn(BuiltInCommand),
+    #[command(flatten)]
+    Registered(RegisteredCommand),
+}
+
+/// A command that makes a repository of the built-in forge, in the data folder of this machine's server.
+#[derive(Debug, Subcommand)]
+pub(crate) enum BuiltInCommand {
+    /// Creates a repository on the built-in forge; run it on the server's machine
+    Create {
+        /// owner/name
+        name: String,
+    },
+    /// Copies a repository to the built-in forge; run it on the server's machine
+    Import {
+        /// The repository: a path, or an https or ssh address
+        #[arg(value_name = "PATH|URL")]
+        source: String,
+        /// Its name here, owner/name (default: that in the address, or local/ and the name of the folder)
+        #[arg(long)]
+        name: Option<String>,
+        /// The branch to copy (default: the one that HEAD names)
+        #[arg(long)]
+        branch: Option<String>,
+    },
+}
+
+/// A command for the repositories of a running server.
+#[derive(Debug, Subcommand)]
+pub(crate) enum RegisteredCommand {
     /// Lists the repositories
     List,
     /// Adds a repository

@@ -16,9 +16,16 @@ pub(crate) async fn issues(remote: Remote, command: IssuesCommand) -> CommandRes
     let client = &remote.client;
     let find = async |reference: String| client.find_issue(&reference).await.map_err(RemoteError::from);
     let issue = match command {
-        IssuesCommand::List { status, repository, search, cursor, limit } => {
-            let query =
-                IssueQuery { status, repository, q: search, cursor, limit: Some(limit), ..IssueQuery::default() };
+        IssuesCommand::List { status, repository, search, order, cursor, limit } => {
+            let query = IssueQuery {
+                status,
+                repository,
+                q: search,
+                order,
+                cursor,
+                limit: Some(limit),
+                ..IssueQuery::default()
+            };
             return remote.print(client.issues(&query).await, |page| table(&ISSUE, page));
         }
         IssuesCommand::Show { id } => {
@@ -55,6 +62,7 @@ pub(crate) async fn issues(remote: Remote, command: IssuesCommand) -> CommandRes
             client.update_issue(&find(id).await?, &IssueUpdate { title, body }).await
         }
         IssuesCommand::Cancel { id } => client.cancel_issue(&find(id).await?).await,
+        IssuesCommand::Ready { id } => client.mark_issue_ready(&find(id).await?).await,
         IssuesCommand::Merge { id, pull_request } => {
             client.merge_issue(&find(id).await?, &MergeIssue { pull_request }).await
         }

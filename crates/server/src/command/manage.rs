@@ -12,7 +12,7 @@ use serde_json::json;
 use super::CommandResult;
 use super::remote::{Remote, RemoteError, one, table};
 use crate::cli::{
-    CredentialsCommand, NodesCommand, NotificationsCommand, RepositoriesCommand, TokensCommand, UsersCommand,
+    CredentialsCommand, NodesCommand, NotificationsCommand, RegisteredCommand, TokensCommand, UsersCommand,
 };
 use crate::terminal::{ask_secret, say};
 
@@ -25,19 +25,19 @@ const CHANNEL: [&str; 6] = ["id", "name", "kind", "target", "repository", "every
 const ENTRY: [&str; 5] = ["at", "actor", "action", "subject", "detail"];
 const GROUP: [&str; 8] = ["key", "succeeded", "failed", "cancelled", "success_rate", "seconds", "model_calls", "cost"];
 
-pub(crate) async fn repositories(remote: Remote, command: RepositoriesCommand) -> CommandResult {
+pub(crate) async fn repositories(remote: Remote, command: RegisteredCommand) -> CommandResult {
     let client = &remote.client;
     let find = async |reference: String| client.find_repository(&reference).await.map_err(RemoteError::from);
     match command {
-        RepositoriesCommand::List => remote.print(client.repositories().await, |page| table(&REPOSITORY, page)),
-        RepositoriesCommand::Add { platform, name } => {
+        RegisteredCommand::List => remote.print(client.repositories().await, |page| table(&REPOSITORY, page)),
+        RegisteredCommand::Add { platform, name } => {
             let created = client.create_repository(&NewRepository { platform, name }).await;
             remote.print(created, |repository| one(&REPOSITORY, repository))
         }
-        RepositoriesCommand::Sync { id } => remote.print(client.import_issues(&find(id).await?).await, |counts| {
+        RegisteredCommand::Sync { id } => remote.print(client.import_issues(&find(id).await?).await, |counts| {
             say(&format!("{} imported, {} updated", counts.imported, counts.updated));
         }),
-        RepositoriesCommand::Members { id, users } => {
+        RegisteredCommand::Members { id, users } => {
             let mut user_ids = Vec::new();
             for user in users {
                 user_ids.push(client.find_user(&user).await.map_err(RemoteError::from)?);
@@ -45,7 +45,7 @@ pub(crate) async fn repositories(remote: Remote, command: RepositoriesCommand) -
             let members = client.set_members(&find(id).await?, &Members { user_ids }).await;
             remote.print(members, |members| members.user_ids.iter().for_each(|id| say(id)))
         }
-        RepositoriesCommand::Remove { id, data } => {
+        RegisteredCommand::Remove { id, data } => {
             Remote::finish(client.delete_repository(&find(id).await?, data).await)
         }
     }

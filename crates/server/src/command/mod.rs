@@ -14,6 +14,7 @@ pub(crate) mod manage;
 pub(crate) mod migrate;
 pub(crate) mod node;
 pub(crate) mod remote;
+pub(crate) mod repositories;
 pub(crate) mod rotate;
 pub(crate) mod run;
 pub(crate) mod serve;

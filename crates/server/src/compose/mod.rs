@@ -8,6 +8,7 @@ mod tools;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use patchwright_core::llm::Llm;
 use patchwright_core::meter::Meter;
@@ -35,7 +36,9 @@ pub(crate) use self::engine_settings::engine_settings;
 use self::platforms::{ComposedPlatforms, PlatformParts};
 pub(crate) use self::platforms::{WebhookKeys, app_key};
 pub use self::tools::compose_tools;
-pub(crate) use self::tools::{enable_own_program, http_client, machine_labels, notifying_client, sandbox_options};
+pub(crate) use self::tools::{
+    enable_own_program, git_options, http_client, machine_labels, notifying_client, sandbox_options,
+};
 use crate::config::{Config, ConfigError, is_loopback};
 use crate::demo::LocalDemo;
 use crate::live_config::{LiveConfig, LiveParts, pairs};
@@ -209,12 +212,15 @@ pub async fn compose(config: &Config, overrides: Overrides) -> Result<App, Compo
         ids: Arc::clone(&ids),
         redactor: redactor.clone(),
     };
+    let poll_registered = Arc::new(AtomicBool::new(config.github.poll_registered));
     let ComposedPlatforms { all: platforms, github, webhook_keys } = platforms::platforms(&PlatformParts {
         config,
         http: &http,
         clock: Arc::clone(&system_clock),
         credentials,
         local: &local,
+        repositories: shared_store.clone(),
+        poll_registered: Arc::clone(&poll_registered),
     })?;
     let jira = Arc::new(jira::jira(config, &http, Arc::clone(&system_clock), &vault));
     let tools = tools::tools_with(config, &http, &redactor, overrides.llm.as_ref(), overrides.sandbox)?
@@ -252,6 +258,7 @@ pub async fn compose(config: &Config, overrides: Overrides) -> Result<App, Compo
             webhook_keys,
             github,
             github_is_configured: Arc::clone(&platforms[0].is_configured),
+            poll_registered,
             fixed_model: overrides.llm,
             fixed_attempts: overrides.max_attempts,
         },

@@ -2,12 +2,17 @@
 //! line and polling read it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use async_trait::async_trait;
 use patchwright_core::app_registration::AppRegistration;
 use patchwright_core::forge::Forge;
-use patchwright_core::redelivery::Redelivery;
+use patchwright_core::redelivery::{PolledRepositories, PolledRepository};
+use patchwright_core::repositories::Repositories;
+use patchwright_core::store::StoreError;
 use patchwright_core::webhook::SigningKeys;
 use patchwright_core::{Clock, Secret};
+use patchwright_domain::RepoName;
 use patchwright_gitcode::{GITCODE, GitcodeBot, GitcodeForge, GitcodeOptions, GitcodeSecrets, GitcodeWebhook};
 use patchwright_github::{AppKey, GITHUB, GithubForge, GithubOptions, GithubRedelivery, GithubWebhook};
 use patchwright_http::HttpClient;
@@ -24,6 +29,9 @@ pub(super) struct PlatformParts<'a> {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) credentials: CredentialPorts,
     pub(super) local: &'a Arc<LocalForge>,
+    pub(super) repositories: Arc<dyn Repositories>,
+    /// Whether all repositories that were added are polled. It changes while the server runs.
+    pub(super) poll_registered: Arc<AtomicBool>,
 }
 
 /// The platforms, and what of them a changed configuration replaces.
@@ -31,6 +39,28 @@ pub(super) struct ComposedPlatforms {
     pub(super) all: Vec<Platform>,
     pub(super) github: Arc<GithubForge>,
     pub(super) webhook_keys: WebhookKeys,
+}
+
+/// The repositories on GitHub that are polled.
+struct PolledGithub {
+    /// Those that are named in the configuration.
+    named: Vec<RepoName>,
+    registered_too: Arc<AtomicBool>,
+    repositories: Arc<dyn Repositories>,
+}
+
+#[async_trait]
+impl PolledRepositories for PolledGithub {
+    async fn list(&self) -> Result<Vec<PolledRepository>, StoreError> {
+        let named = self.named.iter().map(|name| PolledRepository { name: name.clone(), added_at: None });
+        let mut polled: Vec<PolledRepository> = named.collect();
+        if self.registered_too.load(Ordering::Relaxed) {
+            let registered = self.repositories.repositories().await?.into_iter();
+            let others = registered.filter(|known| known.platform == GITHUB && !self.named.contains(&known.name));
+            polled.extend(others.map(|known| PolledRepository { name: known.name, added_at: Some(known.created_at) }));
+        }
+        Ok(polled)
+    }
 }
 
 /// The secrets of all decoders.
@@ -74,11 +104,13 @@ pub(crate) fn app_key(settings: &GithubConfig) -> Result<Option<AppKey>, Compose
 
 fn github(parts: &PlatformParts<'_>, configured: &Arc<GithubForge>, keys: &WebhookKeys) -> Platform {
     let settings = &parts.config.github;
-    let redelivery = (!settings.redeliver.is_empty() || !settings.poll.is_empty()).then(|| {
-        let (hooks, repositories) = (settings.redeliver.clone(), settings.poll.clone());
-        let redelivery = GithubRedelivery::new(Arc::clone(configured), hooks, repositories, settings.poll_interval);
-        Arc::new(redelivery) as Arc<dyn Redelivery>
-    });
+    let polled = PolledGithub {
+        named: settings.poll.clone(),
+        registered_too: Arc::clone(&parts.poll_registered),
+        repositories: Arc::clone(&parts.repositories),
+    };
+    let (hooks, interval) = (settings.redeliver.clone(), settings.poll_interval);
+    let redelivery = GithubRedelivery::new(Arc::clone(configured), hooks, Arc::new(polled), interval);
     let (config, http, clock) = (parts.config.clone(), parts.http.clone(), Arc::clone(&parts.clock));
     let new_client = move |token| -> Arc<dyn Forge> {
         Arc::new(GithubForge::new(http.clone(), Arc::clone(&clock), github_options(&config, None, Some(token))))
@@ -95,7 +127,7 @@ fn github(parts: &PlatformParts<'_>, configured: &Arc<GithubForge>, keys: &Webho
         forge: Arc::clone(&forge) as Arc<dyn Forge>,
         decoder: Arc::new(GithubWebhook::new(keys.signing.clone(), app)),
         credentials: Some(forge),
-        redelivery,
+        redelivery: Some(Arc::new(redelivery)),
         is_configured: Arc::new(settings.is_connected().into()),
         app: Some(AppSettings {
             registration: Arc::clone(configured) as Arc<dyn AppRegistration>,
@@ -104,6 +136,7 @@ fn github(parts: &PlatformParts<'_>, configured: &Arc<GithubForge>, keys: &Webho
             login: "GITHUB_APP_LOGIN",
             webhook_secret: "WEBHOOK_SECRET",
             former_webhook_secret: "WEBHOOK_SECRET_PREVIOUS",
+            poll: "POLL_REGISTERED",
             needed: &[("GITHUB_APP_PRIVATE_KEY_PATH", ""), ("PUSH_TO", "branch")],
         }),
     }

@@ -90,7 +90,8 @@ fn http_options(config: &Config, redactor: &Redactor) -> HttpOptions {
     }
 }
 
-fn git_options(config: &Config) -> GitOptions {
+/// Returns the options of git.
+pub(crate) fn git_options(config: &Config) -> GitOptions {
     let git = &config.git;
     let folder = git.cache.clone().unwrap_or_else(|| config.data_dir.join("git"));
     // Working copies borrow from it by its path.

@@ -23,6 +23,7 @@ pub struct GithubConfig {
     pub clone_url: String,
     pub redeliver: Vec<Hook>,
     pub poll: Vec<RepoName>,
+    pub poll_registered: bool,
     pub poll_interval: Duration,
 }
 
@@ -69,6 +70,7 @@ impl GithubConfig {
             graphql_url,
             redeliver,
             poll: v.list_of("POLL_REPOSITORIES", "a repository (`owner/name`)", |text| text.parse().ok())?,
+            poll_registered: v.switch("POLL_REGISTERED")?,
             poll_interval: v.seconds("POLL_INTERVAL")?,
         })
     }

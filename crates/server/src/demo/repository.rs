@@ -9,6 +9,8 @@ use patchwright_gitops_gix::seed_repository;
 use patchwright_local::{LOCAL, LocalForge};
 use patchwright_management::{DemoIssue, DemoRepository};
 
+use crate::draft_folder::DraftFolder;
+
 use super::{BODY, FILES, REPOSITORY, TITLE};
 
 /// The demo repository of a server.
@@ -24,16 +26,12 @@ impl LocalDemo {
     }
 }
 
-/// Creates the repository beside its place, so that it is there as a whole or not at all.
 fn create(folder: &Path) -> Result<(), String> {
     let branch = BranchName::parse("main").expect("it is a branch");
-    let draft = folder.with_extension("new");
     let failed = |error: &dyn std::error::Error| format!("the demo repository cannot be created: {error}");
-    if draft.exists() {
-        std::fs::remove_dir_all(&draft).map_err(|error| failed(&error))?;
-    }
-    seed_repository(&draft, &branch, FILES, jiff::Timestamp::now()).map_err(|error| failed(&error))?;
-    std::fs::rename(&draft, folder).map_err(|error| failed(&error))
+    let draft = DraftFolder::new(folder).map_err(|error| failed(&error))?;
+    seed_repository(draft.path(), &branch, FILES, jiff::Timestamp::now()).map_err(|error| failed(&error))?;
+    draft.finish().map_err(|error| failed(&error))
 }
 
 #[async_trait]

@@ -160,3 +160,26 @@ async fn a_run_that_is_ended_by_a_signal_says_so_and_what_to_do() {
     let result: Value = serde_json::from_str(out.lines().last().unwrap()).unwrap();
     assert_eq!((code, &result["status"]), (Some(130), &"interrupted".into()), "{out}{err}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repository_is_made_on_the_built_in_forge_or_copied_to_it() {
+    let terminal = Terminal::start();
+    let data = terminal.folder.path().join("data");
+    let data = format!("DATA_DIR={}", data.display());
+    let run = |args: &[&str]| terminal.run(&[&["--set", &data], args].concat(), "");
+    let (code, out, err) = run(&["repositories", "import", ".", "--name", "acme/shop"]);
+    assert_eq!(code, Some(0), "{out}{err}");
+    let at = terminal.folder.path().join("data/repositories/acme/shop.git");
+    assert!(out.contains(at.to_str().unwrap()) && out.contains("/issues/new?repository=acme/shop"), "{out}");
+    assert_eq!(git(&at, &["rev-parse", "main"]), git(&terminal.repository(), &["rev-parse", "main"]));
+    let (code, _, err) = run(&["repositories", "import", ".", "--name", "acme/shop"]);
+    assert!(code == Some(1) && err.contains("there is a repository acme/shop already"), "{err}");
+    let (code, out, err) = run(&["repositories", "create", "acme/new"]);
+    assert_eq!(code, Some(0), "{out}{err}");
+    let made = terminal.folder.path().join("data/repositories/acme/new.git");
+    assert_eq!(git(&made, &["show", "main:README.md"]), "# new");
+    let (code, _, err) = run(&["repositories", "import", "missing"]);
+    assert!(code == Some(1) && err.contains("missing"), "{err}");
+    let (code, _, err) = run(&["repositories", "create", "no-owner"]);
+    assert!(code == Some(1) && err.contains("`no-owner` names no repository"), "{err}");
+}

@@ -1,6 +1,7 @@
 use diesel::prelude::*;
 use patchwright_core::query::IssueFilter;
 use patchwright_core::store::{StoreError, Versioned};
+use patchwright_domain::issue::IssueOrder;
 use patchwright_domain::{Issue, IssueNumber, IssueRef, IssueStatus, PlatformId};
 use serde::Serialize;
 
@@ -98,7 +99,12 @@ statements! {
         }
 
         fn issue_page(conn, filter: &IssueFilter) -> QueryResult<Vec<IssueRow>> {
-            let mut query = issue::table.order(issue::id.desc()).limit(i64::from(filter.limit)).into_boxed();
+            let mut query = issue::table.limit(i64::from(filter.limit)).into_boxed();
+            query = match filter.order {
+                IssueOrder::Newest => query.order(issue::id.desc()),
+                IssueOrder::Oldest => query.order(issue::id.asc()),
+                IssueOrder::Updated => query.order((issue::updated_at.desc(), issue::id.desc())),
+            };
             if let Some(status) = filter.status {
                 query = query.filter(issue::status.eq(status.as_str()));
             }
@@ -122,8 +128,18 @@ statements! {
             if let Some((user, repositories)) = limits(&filter.visible) {
                 query = query.filter(visible_issues(user, repositories));
             }
-            if let Some(before) = filter.before {
-                query = query.filter(issue::id.lt(before.to_string()));
+            if let Some(last) = filter.after.map(|id| id.to_string()) {
+                query = match filter.order {
+                    IssueOrder::Newest => query.filter(issue::id.lt(last)),
+                    IssueOrder::Oldest => query.filter(issue::id.gt(last)),
+                    IssueOrder::Updated => {
+                        let at = issue::table.find(&last).select(issue::updated_at).first::<i64>(conn).optional()?;
+                        // Nothing follows an issue that is not there.
+                        let at = at.unwrap_or(i64::MIN);
+                        let earlier = issue::updated_at.lt(at);
+                        query.filter(earlier.or(issue::updated_at.eq(at).and(issue::id.lt(last))))
+                    }
+                };
             }
             query.select(IssueRow::as_select()).load(conn)
         }

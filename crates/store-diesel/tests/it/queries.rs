@@ -1,14 +1,15 @@
 //! The queries for users on both databases.
 
 use patchwright_core::access::Visibility;
-use patchwright_core::query::{JobFilter, Queries as _, TaskFilter, WaitingJobs};
-use patchwright_core::store::{ConcurrencyLimits, JobWrite, Step, Store as _};
+use patchwright_core::query::{IssueFilter, JobFilter, Queries as _, TaskFilter, WaitingJobs};
+use patchwright_core::store::{ConcurrencyLimits, JobWrite, Step, Store as _, Write};
+use patchwright_domain::issue::IssueOrder;
 use patchwright_domain::job::report::Verdict;
 use patchwright_domain::job::{JobEvent, JobSummary, Lease, WorkerEvent};
 use patchwright_domain::node::WorkCommand;
-use patchwright_domain::{Job, JobStatus};
+use patchwright_domain::{Issue, Job, JobStatus};
 use patchwright_store_diesel::DieselStore;
-use patchwright_testkit::build::{after, issue, job, job_id, task_id};
+use patchwright_testkit::build::{after, issue, issue_id, job, job_for, job_id, task_id};
 
 use crate::sql::Sql;
 use crate::{new_job, on_both_databases};
@@ -44,6 +45,40 @@ async fn lists_are_filtered_and_paged(store: DieselStore, _: Sql) {
 #[tokio::test(flavor = "multi_thread")]
 async fn lists_are_filtered_and_paged_on_both_databases() {
     on_both_databases(lists_are_filtered_and_paged).await;
+}
+
+async fn issues_are_listed_in_each_order_with_their_newest_jobs(store: DieselStore, _: Sql) {
+    for (n, updated_at) in [(1, after(30)), (2, after(10)), (3, after(30)), (4, after(20))] {
+        let issue = Issue { updated_at, ..issue(n) };
+        store.commit(Step { issue: Some(Write::Insert(issue)), ..Step::default() }).await.unwrap();
+    }
+    let page = async |order, after, limit| {
+        let filter = IssueFilter { order, after, limit, ..IssueFilter::default() };
+        store.issues(filter).await.unwrap().into_iter().map(|issue| issue.id).collect::<Vec<_>>()
+    };
+    for (order, expected) in
+        [(IssueOrder::Newest, [4, 3, 2, 1]), (IssueOrder::Oldest, [1, 2, 3, 4]), (IssueOrder::Updated, [3, 1, 4, 2])]
+    {
+        let expected = expected.map(issue_id);
+        assert_eq!(page(order, None, 9).await, expected, "{order:?}");
+        assert_eq!(page(order, Some(expected[0]), 2).await, expected[1..3], "{order:?}");
+        assert!(page(order, Some(expected[3]), 9).await.is_empty(), "{order:?}");
+    }
+    assert!(page(IssueOrder::Updated, Some(issue_id(9)), 9).await.is_empty(), "nothing follows what is not there");
+    for (n, of) in [(1, 1), (2, 1), (3, 2)] {
+        let job = JobWrite::Insert(job_for(n, of, after(i64::from(n))));
+        store.commit(Step { job: Some(job), ..Step::default() }).await.unwrap();
+    }
+    let latest = store.latest_jobs(&[1, 2, 3].map(issue_id)).await.unwrap();
+    let mut latest: Vec<_> = latest.into_iter().map(|(issue, job)| (issue, job.id)).collect();
+    latest.sort_unstable();
+    assert_eq!(latest, [(issue_id(1), job_id(2)), (issue_id(2), job_id(3))]);
+    assert!(store.latest_jobs(&[]).await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn issues_are_listed_in_each_order_with_their_newest_jobs_on_both_databases() {
+    on_both_databases(issues_are_listed_in_each_order_with_their_newest_jobs).await;
 }
 
 async fn jobs_are_found_by_their_verdict_and_by_who_asked(store: DieselStore, _: Sql) {

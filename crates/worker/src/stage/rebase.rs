@@ -124,8 +124,7 @@ fn names(conflict: &RebaseConflict) -> String {
 }
 
 fn unresolved(conflict: &RebaseConflict) -> StageError {
-    let verb = if conflict.files.len() == 1 { "was" } else { "were" };
-    let reason = format!("the branch cannot be rebased: {} {verb} changed on both sides", names(conflict));
+    let reason = format!("the branch cannot be rebased: both sides changed {}", names(conflict));
     refused(reason, "Resolve the conflict by hand, or comment `restart` to make the fix again.")
 }
 

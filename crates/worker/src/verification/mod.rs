@@ -22,7 +22,7 @@ use async_trait::async_trait;
 use patchwright_core::CancellationToken;
 use patchwright_core::progress::Progress;
 use patchwright_core::sandbox::{Sandbox, SandboxError, Suite, SuiteQuery};
-use patchwright_domain::job::report::{Compared, Proof, Reproduction, TestResults, Verdict, VerifyReport};
+use patchwright_domain::job::report::{Compared, Proof, Reproduction, TestFailure, TestResults, Verdict, VerifyReport};
 use patchwright_domain::{CommitSha, RepoPath, SandboxGrants};
 use tokio::time::Instant;
 
@@ -30,6 +30,8 @@ pub use baselines::Baselines;
 use suite_run::SuiteRunner;
 use trees::Trees;
 pub use trees::make_place;
+
+use crate::fix::look::shorten_middle;
 
 /// One of the two trees that are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +87,9 @@ pub struct Baseline {
 
 /// How many names of tests a report keeps of each kind.
 const MAX_NAMES: usize = 50;
+/// Of how many failed tests a report keeps the output, and how much of each, in characters.
+const MAX_FAILURES: usize = 3;
+const MAX_FAILURE_CHARS: usize = 2_000;
 
 /// What the tests showed.
 #[derive(Debug, Clone, PartialEq)]
@@ -154,7 +159,15 @@ impl Verification {
         for list in [&mut self.fixed, &mut self.broken, &mut self.failing, &mut self.flaky, &mut self.edited] {
             list.truncate(MAX_NAMES);
         }
+        // Those that the change breaks come first.
+        let is_kept = |name: &&String| self.failures.contains_key(*name);
+        let failures = self.broken.iter().chain(&self.failing).filter(is_kept).take(MAX_FAILURES);
+        let failures = failures.map(|name| TestFailure {
+            test: name.clone(),
+            output: shorten_middle(&self.failures[name], MAX_FAILURE_CHARS),
+        });
         VerifyReport {
+            failures: failures.collect(),
             commit,
             build_success: self.build_success,
             test_results: self.after,

@@ -18,7 +18,7 @@ pub(super) async fn view(context: &SettingsContext<'_>, cursor: &str) -> Result<
         cells: vec![
             Cell::Time(Some(entry.at)),
             Cell::Text(entry.actor.clone()),
-            Cell::Code(entry.action.clone()),
+            Cell::Name(w.audited(&entry.action).to_owned(), entry.action.clone()),
             Cell::Name(entry.subject.clone(), entry.detail.clone()),
         ],
         buttons: vec![],

@@ -6,7 +6,7 @@ use patchwright_management::{EffectiveSetting, Finding, ManagementError};
 
 use super::super::State;
 use super::super::form::Submission;
-use super::super::page_request::{PageError, PageRequest};
+use super::super::page_request::{PageError, PageRequest, detail_of};
 use crate::page::{ConfigurationPage, EditedSetting, Page as _};
 
 /// What the page shows.
@@ -29,7 +29,7 @@ pub(super) fn render(
     let has = |text: &str| text.to_lowercase().contains(&wanted);
     let is_shown = |setting: &EffectiveSetting| {
         let is_edited = view.edited.as_ref().is_some_and(|(name, _)| *name == setting.name);
-        let matches = has(setting.name) || has(&setting.value) || has(setting.doc);
+        let matches = has(setting.name) || has(&setting.value) || has(page.translations().doc_of(setting));
         is_edited || ((setting.is_set || !view.changed_only) && matches)
     };
     let mut settings = state.management.settings().list(&page.principal)?;
@@ -92,7 +92,7 @@ pub(in crate::web) async fn change(
             page.respond(Ok(done), &return_to)
         }
         Err(error @ (ManagementError::Invalid { .. } | ManagementError::Conflict { .. })) if !page.is_script() => {
-            let edited = Some((name.as_str(), Some((typed, error.to_string()))));
+            let edited = Some((name.as_str(), Some((typed, detail_of(&error, page.translations())))));
             let html =
                 render(&page, &state, ConfigurationView { edited, changed_only: true, ..ConfigurationView::default() });
             page.refuse(error, html)

@@ -23,7 +23,7 @@ pub(super) use self::credentials::form as credential_form;
 pub(super) use self::repositories::form as repository_form;
 use super::State;
 use super::form::{Form, Submission};
-use super::page_request::{PageError, PageRequest, parse_id};
+use super::page_request::{PageError, PageRequest, detail_of, parse_id};
 use crate::Translations;
 use crate::page::{Form as FormView, Listing, ListingPage, Page as _, Revealed, Section};
 
@@ -276,7 +276,7 @@ async fn respond(
         Err(
             error @ (ManagementError::Invalid { .. } | ManagementError::Conflict { .. } | ManagementError::Upstream(_)),
         ) if !page.is_script() => {
-            let refused = Some((action, form, error.to_string()));
+            let refused = Some((action, form, detail_of(&error, page.translations())));
             let html = render(&page, section, Shown { refused, ..Shown::default() }, state).await;
             page.refuse(error, html)
         }
