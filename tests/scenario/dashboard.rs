@@ -384,3 +384,17 @@ async fn a_refused_form_keeps_what_was_typed_but_no_secret() {
     assert!(again.status == 401 && again.text().contains("value=\"alice\""), "{}", again.text());
     test_server.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_administrator_is_created_in_a_browser_on_the_servers_own_machine() {
+    let test_server = TestServer::start(good_answers()).await;
+    let nobody = Caller::default();
+    let welcome = test_server.page(&nobody, "/welcome").await.text();
+    assert!(welcome.contains("href=\"/login?return_to=/welcome\""), "{welcome}");
+    let form = test_server.page(&nobody, "/login?return_to=/welcome").await;
+    assert!(form.status == 200 && form.text().contains("action=\"/setup\""), "{}", form.text());
+    test_server.add_user(&nobody, "root", "admin").await;
+    let admin = test_server.session("root").await;
+    assert!(!test_server.page(&admin, "/welcome").await.text().contains("/login?return_to"));
+    test_server.finish().await;
+}

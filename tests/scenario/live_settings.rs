@@ -257,12 +257,21 @@ async fn the_demo_leads_to_a_merged_pull_request_without_a_model_and_says_that_i
     test_server.run_until_idle().await;
     let page = test_server.page(&admin, &format!("/issues/{issue}")).await.text();
     assert!(page.contains("Demo: the model’s answers are a recording"), "{page}");
-    let merged = test_server.submit(&admin, &format!("/issues/{issue}/merge"), &[("on_forge", "true")]).await;
-    assert_eq!(merged.status, 200, "{}", merged.text());
-    let found = test_server.get_json(&admin, &format!("/api/v1/issues/{issue}")).await;
-    assert_eq!(found["status"], "merged", "{found:#}");
-    // It can be tried again.
+    let merge = async |issue: &str| {
+        let merged = test_server.submit(&admin, &format!("/issues/{issue}/merge"), &[("on_forge", "true")]).await;
+        assert_eq!(merged.status, 200, "{}", merged.text());
+        let found = test_server.get_json(&admin, &format!("/api/v1/issues/{issue}")).await;
+        assert_eq!(found["status"], "merged", "{found:#}");
+    };
+    merge(&issue).await;
+    // It can be tried again, from the fault on.
     let again = test_server.submit(&admin, "/welcome/demo", &[]).await;
     assert!(again.text().contains("Splitting a bill loses cents"), "{}", again.text());
+    let issues = test_server.get_json(&admin, "/api/v1/issues").await;
+    let second = issues["items"][0]["id"].as_str().unwrap().to_owned();
+    assert_ne!(second, issue);
+    test_server.submit(&admin, &format!("/issues/{second}/start"), &[]).await;
+    test_server.run_until_idle().await;
+    merge(&second).await;
     test_server.finish().await;
 }

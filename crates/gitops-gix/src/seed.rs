@@ -7,6 +7,7 @@ use patchwright_core::git::GitError;
 use patchwright_domain::{BranchName, CommitSha};
 
 use crate::error::{internal, io_error};
+use crate::local::find_tip;
 use crate::objects::{new_commit, set_branch, to_commit_sha};
 use crate::repository::{open_options, set_head};
 
@@ -43,4 +44,21 @@ pub fn seed_repository(
     set_branch(&repo, branch, commit, gix::refs::transaction::PreviousValue::MustNotExist)?;
     set_head(repo.git_dir(), branch)?;
     Ok(to_commit_sha(commit))
+}
+
+/// Moves a branch of a repository back to its first commit, and returns that.
+///
+/// # Errors
+/// [`GitError::BranchNotFound`] if there is no such branch, [`GitError::Internal`] if it cannot be read or moved.
+pub fn reset_to_first_commit(folder: &Path, branch: &BranchName) -> Result<CommitSha, GitError> {
+    let failed = internal("moving the branch back");
+    let repo = gix::open_opts(folder, open_options()).map_err(|error| failed(gix::Error::from_error(error)))?;
+    let tip = find_tip(&repo, branch)?
+        .ok_or_else(|| GitError::BranchNotFound { url: folder.display().to_string(), branch: branch.clone() })?;
+    let mut first = tip;
+    for commit in repo.rev_walk([tip]).first_parent_only().all().map_err(&failed)? {
+        first = commit.map_err(&failed)?.id;
+    }
+    set_branch(&repo, branch, first, gix::refs::transaction::PreviousValue::Any)?;
+    Ok(to_commit_sha(first))
 }

@@ -26,7 +26,7 @@ pub struct DemoIssue {
 /// Creates the demo repository.
 #[async_trait]
 pub trait DemoRepository: Send + Sync {
-    /// Creates the repository unless it exists, and returns its issue.
+    /// Creates the repository, or undoes the fix of an earlier demo, and returns its issue.
     ///
     /// # Errors
     /// Why it cannot be created.

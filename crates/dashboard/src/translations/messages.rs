@@ -462,7 +462,8 @@ words! {
     welcome_hint: "Five steps to the first pull request, or one click to try it with a demo repository.", "五步完成第一个合并请求，也可以一键用演示仓库试用。";
     step_admin: "An administrator", "管理员";
     admin_is_there: "You are logged in as an administrator.", "你已以管理员身份登录。";
-    admin_is_missing: "There is no administrator yet: use `patchwright user add`, or the token that the server printed at startup.", "还没有管理员：请使用 `patchwright user add` 或服务启动时打印的令牌。";
+    admin_is_missing: "Until there is one, everybody on this machine may do everything here. The server printed a token for it when it started; `patchwright user add LOGIN` works too.", "在有管理员之前，本机上的任何人都可以在此执行任何操作。服务启动时打印了用于创建的令牌；也可以使用 `patchwright user add LOGIN`。";
+    create_admin: "Create the administrator", "创建管理员";
     step_model: "A model", "模型";
     model_is_missing: "No model is configured. Without one, jobs end with an analysis.", "尚未配置。没有模型时作业只产出分析。";
     model_is_recorded: "Demo: the model’s answers are a recording that fits the demo issue only.", "演示：模型的回答为预先录制，仅适用于演示问题。";

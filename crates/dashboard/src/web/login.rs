@@ -25,7 +25,9 @@ pub(super) async fn show(
     state: web::Data<State>,
 ) -> Result<HttpResponse, PageError> {
     let return_to = query.return_to.as_deref().filter(|path| is_local_path(path)).unwrap_or("/issues");
-    if authenticate(&request, &state.management).await.is_ok() {
+    // Before there is a user, everybody on this machine is the operator, and creates the first administrator here.
+    let has_users = state.management.sessions().has_users().await.map_err(|error| PageError::new(&request, error))?;
+    if has_users && authenticate(&request, &state.management).await.is_ok() {
         return Ok(redirect(return_to).finish());
     }
     render(&request, &state, return_to, "", None).await
