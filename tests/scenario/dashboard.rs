@@ -398,3 +398,38 @@ async fn the_first_administrator_is_created_in_a_browser_on_the_servers_own_mach
     assert!(!test_server.page(&admin, "/welcome").await.text().contains("/login?return_to"));
     test_server.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_keeps_language_theme_and_filters_in_every_browser_and_logs_out_elsewhere() {
+    let AccountsFixture { test_server, owner, member, .. } = accounts_fixture().await;
+    let csrf = format!("csrf={}", owner.csrf.as_ref().unwrap());
+    let post = async |path: &str, fields: &str| {
+        test_server.form(owner.cookie.as_ref(), path, &format!("{csrf}{fields}"), None).await
+    };
+    assert_eq!(post("/preferences", "&language=zh&theme=dark&return_to=/issues").await.status, 200);
+    // No cookie of a preference is sent: it is another browser of the same user.
+    let page = test_server.page(&owner, "/issues").await.text();
+    assert!(page.contains("lang=\"zh-CN\"") && page.contains("data-theme=\"dark\""), "{page}");
+    assert!(test_server.page(&member, "/issues").await.text().contains("lang=\"en\""), "another user's stays");
+
+    let saved = post("/preferences/filters", "&list=/jobs&label=failed+<b>&query=status%3Dfailed").await;
+    assert_eq!(saved.status, 200, "{}", saved.text());
+    let jobs = test_server.page(&owner, "/jobs").await.text();
+    assert!(jobs.contains("href=\"/jobs?status=failed\"") && jobs.contains("failed &#60;b&#62;"), "{jobs}");
+    assert!(!test_server.page(&owner, "/issues").await.text().contains("status=failed"), "it is one of the other list");
+    assert!(!test_server.page(&member, "/jobs").await.text().contains("status=failed"), "and one's own");
+    assert_eq!(post("/preferences/filters", "&list=/settings&label=x&query=y").await.status, 404);
+    assert_eq!(post("/preferences/filters", "&list=/jobs&label=+&query=y").await.status, 400);
+    assert_eq!(post("/preferences/filters/remove", "&list=/jobs&label=failed+<b>").await.status, 200);
+    assert!(!test_server.page(&owner, "/jobs").await.text().contains("status=failed"));
+
+    let elsewhere = test_server.session("olga").await;
+    let sessions = test_server.page(&owner, "/settings/tokens").await.text();
+    assert_eq!(sessions.matches("127.0.0.1").count(), 2, "{sessions}");
+    assert_eq!(post("/account/sessions/end-others", "").await.status, 200);
+    let ended = test_server.page(&elsewhere, "/issues").await;
+    assert!(ended.text().contains("action=\"/login\""), "{}", ended.text());
+    assert_eq!(test_server.page(&owner, "/issues").await.status, 200, "this one goes on");
+    assert_eq!(test_server.page(&member, "/issues").await.status, 200, "and those of others");
+    test_server.finish().await;
+}

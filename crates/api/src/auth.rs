@@ -36,7 +36,7 @@ pub(crate) async fn login(
     let client = client_of(&request, &state.management);
     let sessions = state.management.sessions();
     let user = sessions.check_password(&body.login, Secret::new(body.password), &client.address_text()).await?;
-    let session = sessions.create(user, "").await?;
+    let session = sessions.create(user, &client, "").await?;
     Ok(session_response(&session, &client))
 }
 
@@ -76,6 +76,7 @@ pub(crate) async fn setup(
     check_same_origin(header(&request, "origin"), header(&request, "host"))?;
     let sessions = state.management.sessions();
     let user = sessions.create_first_admin(&body.token, &body.login, Secret::new(body.password)).await?;
-    let session = sessions.create(user, "").await?;
-    Ok(session_response(&session, &client_of(&request, &state.management)))
+    let client = client_of(&request, &state.management);
+    let session = sessions.create(user, &client, "").await?;
+    Ok(session_response(&session, &client))
 }

@@ -92,6 +92,6 @@ async fn finish(
     let refused = |reason| ApiError::invalid("login_refused", format!("the provider did not log you in: {reason}"));
     let code = code(query).map_err(refused)?;
     let (user, return_to) = provider.finish(cookie, query.state.as_deref(), code).await?;
-    let session = state.management.sessions().create(user, "at the login provider").await?;
+    let session = state.management.sessions().create(user, client, "at the login provider").await?;
     Ok(redirect(&return_to).insert_header((SET_COOKIE, session.set_cookie(client.uses_tls))).finish())
 }

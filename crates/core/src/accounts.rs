@@ -1,5 +1,7 @@
 //! Users, their browser sessions and their API tokens. Secrets are stored as hashes only.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use patchwright_domain::user::{Login, Scope, User};
@@ -25,6 +27,8 @@ pub struct Session {
     pub created_at: Timestamp,
     /// When the session expires.
     pub expires_at: Timestamp,
+    /// Where it was begun: the browser and its address, as far as they are known.
+    pub client: String,
 }
 
 /// An API token of a user.
@@ -129,6 +133,25 @@ pub trait Accounts: Send + Sync {
 
     /// Returns a session that has not expired at `now`, with its active user.
     async fn session(&self, hash: &str, now: Timestamp) -> Result<Option<(Session, User)>, StoreError>;
+
+    /// Returns a user's sessions that have not expired at `now`, newest first.
+    async fn sessions(&self, user: UserId, now: Timestamp) -> Result<Vec<Session>, StoreError>;
+
+    /// Ends a user's sessions but one; returns how many.
+    async fn end_other_sessions(&self, user: UserId, kept: &str, audit: AuditEntry) -> Result<u64, StoreError>;
+
+    /// Returns what a user keeps for themselves, by name.
+    async fn preferences(&self, user: UserId) -> Result<BTreeMap<String, String>, StoreError>;
+
+    /// Keeps a value for a user, or removes it. At most `limit` names are kept; returns `false` if there is no place for another
+    /// one. Nothing is audited: it concerns nobody else.
+    async fn set_preference(
+        &self,
+        user: UserId,
+        name: &str,
+        value: Option<&str>,
+        limit: u16,
+    ) -> Result<bool, StoreError>;
 
     /// Ends a session.
     async fn end_session(&self, hash: &str) -> Result<(), StoreError>;

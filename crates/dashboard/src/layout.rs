@@ -113,6 +113,11 @@ impl Layout {
         assets::address(name)
     }
 
+    /// Returns whether somebody is logged in, and not the operator of this machine.
+    pub fn has_session(&self) -> bool {
+        self.viewer.as_ref().is_some_and(|viewer| viewer.csrf.is_some())
+    }
+
     /// Returns the CSRF token for forms.
     pub fn csrf(&self) -> &str {
         self.viewer.as_ref().and_then(|viewer| viewer.csrf.as_deref()).unwrap_or_default()

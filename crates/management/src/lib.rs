@@ -17,6 +17,7 @@ mod nodes;
 mod oidc;
 mod password;
 mod platform;
+mod preferences;
 mod principal;
 mod queue_estimate;
 mod repositories;
@@ -27,6 +28,7 @@ mod stats;
 mod tasks;
 mod tokens;
 mod trusted_proxies;
+mod user_agent;
 mod users;
 mod validate;
 mod visibility;
@@ -73,6 +75,7 @@ pub use jobs::{JobOrRequest, Jobs, QueueEstimate};
 pub use nodes::{InvitedNode, NewNode, NodeRegistration, NodeUpdate, Nodes, RegisteredNode};
 pub use oidc::{Oidc, OidcOptions};
 pub use platform::{AppSettings, Platform};
+pub use preferences::Preferences;
 pub use principal::{LOCAL_OPERATOR, Principal};
 pub use repositories::{ImportCounts, Repositories};
 pub use secrets::{generate_secret, hash_secret};
@@ -347,6 +350,11 @@ impl Management {
     /// API tokens.
     pub fn tokens(&self) -> Tokens<'_> {
         Tokens(&self.0)
+    }
+
+    /// What users keep for themselves.
+    pub fn preferences(&self) -> Preferences<'_> {
+        Preferences(&self.0)
     }
 
     /// Credentials of forges.

@@ -9,6 +9,7 @@ use patchwright_domain::user::{Login, Role, Scope, User};
 
 use crate::error::ManagementError;
 use crate::principal::Principal;
+use crate::tokens::user_of;
 use crate::trusted_proxies::Client;
 use crate::{Inner, password, secrets};
 
@@ -159,11 +160,11 @@ impl Sessions<'_> {
         Ok(user)
     }
 
-    /// Creates a session of a user who has logged in. `detail` says how, for the audit log.
+    /// Creates a session of a user who has logged in from a client. `detail` says how, for the audit log.
     ///
     /// # Errors
     /// [`ManagementError::Unavailable`].
-    pub async fn create(&self, user: User, detail: &str) -> Result<NewSession, ManagementError> {
+    pub async fn create(&self, user: User, client: &Client, detail: &str) -> Result<NewSession, ManagementError> {
         let now = self.0.ports.clock.now();
         let (secret, csrf) = (secrets::generate_secret("pws_"), secrets::generate_secret(""));
         let expires_at = now.saturating_add(SESSION_LIFETIME).unwrap_or(now);
@@ -173,10 +174,32 @@ impl Sessions<'_> {
             csrf: csrf.clone(),
             created_at: now,
             expires_at,
+            client: client.describe(),
         };
         let entry = self.0.audit_entry(user.login.as_str(), "session.begun", user.login.as_str(), detail);
         self.0.ports.accounts.add_session(&session, entry).await?;
         Ok(NewSession { user, secret: Secret::new(secret), csrf, expires_at })
+    }
+
+    /// Lists the caller's sessions, newest first.
+    ///
+    /// # Errors
+    /// [`ManagementError::Forbidden`] for the operator.
+    pub async fn list(&self, principal: &Principal) -> Result<Vec<Session>, ManagementError> {
+        Ok(self.0.ports.accounts.sessions(user_of(principal)?, self.0.ports.clock.now()).await?)
+    }
+
+    /// Ends all sessions of the caller but the one of this cookie. Returns how many.
+    ///
+    /// # Errors
+    /// [`ManagementError::Forbidden`] without a session.
+    pub async fn end_others(&self, principal: &Principal, cookie: &str) -> Result<u64, ManagementError> {
+        if principal.csrf().is_none() {
+            return Err(ManagementError::forbidden("log in to end your other sessions"));
+        }
+        let entry = self.0.audit_entry(principal.login(), "session.others_ended", principal.login(), "");
+        let (user, kept) = (user_of(principal)?, secrets::hash_secret(cookie));
+        Ok(self.0.ports.accounts.end_other_sessions(user, &kept, entry).await?)
     }
 
     /// Ends the session of a cookie.

@@ -37,8 +37,8 @@ pub struct CreatedToken {
 #[derive(Debug, Clone, Copy)]
 pub struct Tokens<'a>(pub(crate) &'a Inner);
 
-fn user_of(principal: &Principal) -> Result<UserId, ManagementError> {
-    principal.id().ok_or_else(|| ManagementError::forbidden("the operator has no tokens; log in as a user"))
+pub(crate) fn user_of(principal: &Principal) -> Result<UserId, ManagementError> {
+    principal.id().ok_or_else(|| ManagementError::forbidden("the operator of this machine is no user; log in as one"))
 }
 
 impl Tokens<'_> {

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use crate::user_agent::summarize;
+
 use ipnet::IpNet;
 
 /// Headers that a proxy adds. Any of them shows that the peer of the connection is not the client.
@@ -56,9 +58,17 @@ pub struct Client {
     pub is_local: bool,
     /// Whether it reaches the server over TLS.
     pub uses_tls: bool,
+    /// What it says that it is, in few words: `Firefox, Linux`.
+    pub program: String,
 }
 
 impl Client {
+    /// Says what it is and where, as far as that is known.
+    pub fn describe(&self) -> String {
+        let parts = [self.program.clone(), self.address_text()];
+        parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ")
+    }
+
     /// Returns the address as text; empty when it is unknown.
     pub fn address_text(&self) -> String {
         self.address.map(|address| address.to_string()).unwrap_or_default()
@@ -100,14 +110,15 @@ impl TrustedProxies {
             && !connection.is_http_1_0
             && connection.host.is_some_and(|host| is_own_host(host, public_url));
         let is_public_over_tls = public_url.is_some_and(|url| url.starts_with("https://"));
+        let program = (connection.header)("user-agent").map(|text| summarize(&text)).unwrap_or_default();
         let Some(proxy) = peer.filter(|peer| self.contains(*peer)) else {
-            return Client { address: peer, is_local, uses_tls: is_public_over_tls };
+            return Client { address: peer, is_local, uses_tls: is_public_over_tls, program };
         };
         let hops = hops(connection.header);
         // The nearest hop is last. Those before the first one that is not trusted are only claimed.
         let client = hops.addresses.iter().rev().find(|address| !self.contains(**address)).copied();
         let address = client.or_else(|| hops.addresses.first().copied()).unwrap_or(proxy);
-        Client { address: Some(address), is_local, uses_tls: is_public_over_tls || hops.uses_tls }
+        Client { address: Some(address), is_local, uses_tls: is_public_over_tls || hops.uses_tls, program }
     }
 }
 

@@ -1,5 +1,7 @@
 //! The port of users, sessions and tokens.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use diesel::prelude::*;
 use jiff::Timestamp;
@@ -13,7 +15,7 @@ use crate::DieselStore;
 use crate::audit::{AuditRow, AuditStatements as _};
 use crate::db::{TxError, corrupt_row, in_read_tx, in_snapshot, in_write_tx, statements, store_error};
 use crate::row::{micros, parse, timestamp};
-use crate::schema::{account, api_token, channel, identity, issue, jira_user, jira_workspace, session};
+use crate::schema::{account, api_token, channel, identity, issue, jira_user, jira_workspace, preference, session};
 
 /// The least time between two records of a token's use, in microseconds: a program that calls every second is no reason to
 /// write.
@@ -39,6 +41,15 @@ struct SessionRow {
     csrf: String,
     created_at: i64,
     expires_at: i64,
+    client: String,
+}
+
+#[derive(Debug, Queryable, Selectable, Insertable)]
+#[diesel(table_name = preference)]
+struct PreferenceRow {
+    account_id: String,
+    name: String,
+    value: String,
 }
 
 #[derive(Debug, Clone, Queryable, Selectable, Insertable)]
@@ -88,6 +99,7 @@ impl SessionRow {
             expires_at: timestamp(T, "-", self.expires_at)?,
             hash: self.hash,
             csrf: self.csrf,
+            client: self.client,
         })
     }
 }
@@ -180,6 +192,32 @@ statements! {
                 .select((SessionRow::as_select(), AccountRow::as_select()))
                 .first(conn)
                 .optional()
+        }
+
+        fn sessions_of(conn, id: &str, now: i64) -> QueryResult<Vec<SessionRow>> {
+            session::table
+                .filter(session::account_id.eq(id).and(session::expires_at.gt(now)))
+                .order((session::created_at.desc(), session::hash))
+                .select(SessionRow::as_select())
+                .load(conn)
+        }
+
+        fn preferences_of(conn, id: &str) -> QueryResult<Vec<PreferenceRow>> {
+            preference::table.filter(preference::account_id.eq(id)).select(PreferenceRow::as_select()).load(conn)
+        }
+
+        fn delete_preference(conn, id: &str, name: &str) -> QueryResult<usize> {
+            diesel::delete(preference::table.find((id, name))).execute(conn)
+        }
+
+        fn keep_preference(conn, row: &PreferenceRow, limit: i64) -> QueryResult<bool> {
+            let others = preference::table.filter(preference::account_id.eq(&row.account_id));
+            let others: i64 = others.filter(preference::name.ne(&row.name)).count().get_result(conn)?;
+            if others >= limit {
+                return Ok(false);
+            }
+            conn.delete_preference(&row.account_id, &row.name)?;
+            diesel::insert_into(preference::table).values(row).execute(conn).map(|_| true)
         }
 
         fn token_with_account(conn, hash: &str, now: i64) -> QueryResult<Option<(TokenRow, AccountRow)>> {
@@ -337,6 +375,7 @@ impl Accounts for DieselStore {
             csrf: session.csrf.clone(),
             created_at: micros(session.created_at),
             expires_at: micros(session.expires_at),
+            client: session.client.clone(),
         };
         in_write_tx!(self, conn => {
             conn.insert_session(&row)?;
@@ -352,6 +391,53 @@ impl Accounts for DieselStore {
             found.map(|(session, account)| Ok((session.into_domain()?, account.into_domain()?))).transpose()
         })
         .await
+    }
+
+    async fn sessions(&self, user: UserId, now: Timestamp) -> Result<Vec<Session>, StoreError> {
+        let (user, now) = (user.to_string(), micros(now));
+        self.blocking(move |db| {
+            let rows = in_read_tx!(db, conn => conn.sessions_of(&user, now).map_err(store_error))?;
+            rows.into_iter().map(SessionRow::into_domain).collect()
+        })
+        .await
+    }
+
+    async fn end_other_sessions(&self, user: UserId, kept: &str, audit: AuditEntry) -> Result<u64, StoreError> {
+        let (user, kept, audit) = (user.to_string(), kept.to_owned(), AuditRow::from(audit));
+        let ended = in_write_tx!(self, conn => {
+            let others = session::table.filter(session::account_id.eq(&user).and(session::hash.ne(&kept)));
+            let ended = diesel::delete(others).execute(conn)?;
+            conn.audited(ended, &audit)?;
+            Ok(ended)
+        })?;
+        Ok(ended as u64)
+    }
+
+    async fn preferences(&self, user: UserId) -> Result<BTreeMap<String, String>, StoreError> {
+        let user = user.to_string();
+        self.blocking(move |db| {
+            let rows = in_read_tx!(db, conn => conn.preferences_of(&user).map_err(store_error))?;
+            Ok(rows.into_iter().map(|row| (row.name, row.value)).collect())
+        })
+        .await
+    }
+
+    async fn set_preference(
+        &self,
+        user: UserId,
+        name: &str,
+        value: Option<&str>,
+        limit: u16,
+    ) -> Result<bool, StoreError> {
+        let (user, name, value) = (user.to_string(), name.to_owned(), value.map(str::to_owned));
+        in_write_tx!(self, conn => {
+            let Some(value) = value.clone() else {
+                conn.delete_preference(&user, &name)?;
+                return Ok(true);
+            };
+            let row = PreferenceRow { account_id: user.clone(), name: name.clone(), value };
+            conn.keep_preference(&row, i64::from(limit)).map_err(TxError::from)
+        })
     }
 
     async fn end_session(&self, hash: &str) -> Result<(), StoreError> {

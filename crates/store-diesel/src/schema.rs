@@ -221,6 +221,15 @@ diesel::table! {
         csrf -> Text,
         created_at -> BigInt,
         expires_at -> BigInt,
+        client -> Text,
+    }
+}
+
+diesel::table! {
+    preference (account_id, name) {
+        account_id -> Text,
+        name -> Text,
+        value -> Text,
     }
 }
 

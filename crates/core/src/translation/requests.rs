@@ -24,7 +24,11 @@ pub(super) const SENTENCES: &[Sentence] = &[
     ("the bearer token is missing, wrong or expired", "缺少 Bearer 令牌，或令牌错误、已过期"),
     ("the login or the password is wrong", "登录名或密码错误"),
     ("the operator has no issues of its own; set `everyone`", "操作员没有自己的问题；请设置 `everyone`"),
-    ("the operator has no tokens; log in as a user", "操作员没有令牌；请以用户身份登录"),
+    ("the operator of this machine is no user; log in as one", "本机的操作员不是用户；请以用户身份登录"),
+    ("log in to end your other sessions", "请登录后再结束其他会话"),
+    ("a name has 1 to {} characters, and what is kept {} at most", "名称为 1 到 {} 个字符，保存的内容最多 {} 个字符"),
+    ("a filter needs a name", "筛选需要名称"),
+    ("a user keeps at most {} preferences and filters; remove one", "一个用户最多保存 {} 项偏好和筛选；请先删除一项"),
     ("the provider's response belongs to another login; start again", "登录提供方的应答属于另一次登录；请重新开始"),
     (
         "the request lacks the session's CSRF token (header X-CSRF-Token)",

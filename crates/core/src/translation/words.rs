@@ -14,6 +14,7 @@ pub(super) const WORDS: &[Sentence] = &[
     ("token", "令牌"),
     ("patch", "补丁"),
     ("site", "站点"),
+    ("list", "列表"),
     ("status of an issue", "问题的状态"),
     ("status of a job", "作业的状态"),
     ("order of issues", "问题的排序方式"),

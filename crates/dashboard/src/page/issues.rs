@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use patchwright_domain::issue::IssueOrder;
 use patchwright_domain::{Issue, IssueStatus, JobStatus, JobSummary};
 
-use super::JobListRow;
+use super::{JobListRow, SavedFilter};
 use crate::{Layout, Translations};
 
 /// How many labels of an issue the list shows.
@@ -118,6 +118,10 @@ pub struct Issues<'a> {
     pub next: Option<String>,
     /// Whether this is not the first page.
     pub is_later: bool,
+    /// The filters that the viewer keeps.
+    pub saved: &'a [SavedFilter],
+    /// The query of the filter; empty for none.
+    pub query: &'a str,
 }
 
 impl Issues<'_> {

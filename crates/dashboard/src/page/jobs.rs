@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use patchwright_domain::job::report::Verdict;
 use patchwright_domain::{JobStatus, JobSummary, Usage};
 
+use super::SavedFilter;
 use crate::Layout;
 
 /// One job in the list.
@@ -88,6 +89,10 @@ pub struct Jobs<'a> {
     pub next: Option<String>,
     /// Whether this is not the first page.
     pub is_later: bool,
+    /// The filters that the viewer keeps.
+    pub saved: &'a [SavedFilter],
+    /// The query of the filter; empty for none.
+    pub query: &'a str,
 }
 
 impl Jobs<'_> {

@@ -28,6 +28,15 @@ pub use welcome::{AppDonePage, AppFormPage, Delivery, Refusal, Webhook, Welcome}
 
 use askama::Template;
 
+/// A filter of a list that the viewer keeps.
+#[derive(Debug, Clone)]
+pub struct SavedFilter {
+    /// Its name.
+    pub label: String,
+    /// The URL of the list.
+    pub url: String,
+}
+
 /// The common methods of pages.
 pub trait Page {
     /// Renders the page as HTML.

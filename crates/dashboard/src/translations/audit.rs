@@ -40,6 +40,7 @@ pub(super) const ACTIONS: &[(&str, &str, &str)] = &[
     ("repository.settings", "Settings of a repository changed", "修改了仓库设置"),
     ("repository.synced", "Issues imported", "导入了问题"),
     ("session.begun", "Logged in", "登录"),
+    ("session.others_ended", "Other sessions ended", "结束了其他会话"),
     ("setting.changed", "Setting changed", "修改了设置"),
     ("setting.removed", "Setting set back to its default", "将设置恢复为默认值"),
     ("token.added", "API token created", "创建了 API 令牌"),

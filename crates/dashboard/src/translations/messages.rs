@@ -34,6 +34,14 @@ words! {
     all: "All", "全部";
     issue: "Issue", "问题";
     updated: "Updated", "更新时间";
+    save_filter: "Save filter", "保存筛选";
+    filter_name: "Name of this filter", "筛选名称";
+    sessions: "Where you are logged in", "登录位置";
+    browser: "Browser", "浏览器";
+    logged_in: "Logged in", "登录时间";
+    this_browser: "this browser", "此浏览器";
+    end_other_sessions: "Log out everywhere else", "退出其他所有登录";
+    no_sessions: "You are not logged in with an account.", "当前未使用账号登录。";
     period_before: "Period before", "上一时段";
     order: "Order", "排序";
     order_newest: "Newest", "最新";

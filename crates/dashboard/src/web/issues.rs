@@ -8,9 +8,9 @@ use patchwright_domain::issue::IssueOrder;
 use patchwright_domain::{Issue, IssueStatus};
 use patchwright_management::{ManagementError, Principal, StartOptions};
 use serde::Deserialize;
-use url::form_urlencoded::Serializer;
 
 use super::State;
+use super::filters::{query_of, saved};
 use super::form::Submission;
 use super::page_request::{PageError, PageRequest, parse_id, parse_word, repository_names};
 
@@ -49,17 +49,16 @@ impl IssueQuery {
         })
     }
 
+    fn fields(&self) -> [(&str, &str); 4] {
+        // The form sends the usual order too.
+        let order = if self.order == IssueOrder::default().as_str() { "" } else { &self.order };
+        [("q", &self.q), ("status", &self.status), ("repository", &self.repository), ("order", order)]
+    }
+
     /// Returns the URL of the next page after this issue.
     fn next(&self, last: &Issue) -> String {
-        let mut query = Serializer::new(String::new());
-        let fields =
-            [("q", &self.q), ("status", &self.status), ("repository", &self.repository), ("order", &self.order)];
-        for (name, value) in fields {
-            if !value.is_empty() {
-                query.append_pair(name, value);
-            }
-        }
-        format!("/issues?{}", query.append_pair("cursor", &last.id.to_string()).finish())
+        let last = last.id.to_string();
+        format!("/issues?{}", query_of(&[&self.fields()[..], &[("cursor", &last)]].concat()))
     }
 }
 
@@ -98,6 +97,8 @@ async fn render_list(page: &PageRequest, query: &IssueQuery, state: &State) -> R
         may_import: page.principal.is_admin(),
         next: last.map(|issue| query.next(issue)),
         is_later: !query.cursor.is_empty(),
+        saved: &saved(page, state, "/issues").await?,
+        query: &query_of(&query.fields()),
     }
     .html())
 }

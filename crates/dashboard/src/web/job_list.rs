@@ -6,9 +6,9 @@ use patchwright_domain::job::report::Verdict;
 use patchwright_domain::{JobId, JobStatus};
 use patchwright_management::ManagementError;
 use serde::Deserialize;
-use url::form_urlencoded::Serializer;
 
 use super::State;
+use super::filters::{query_of, saved};
 use super::page_request::{PageError, PageRequest, parse_word, repository_names};
 use crate::page::{JobListFilter, JobListRow, Jobs, Page as _};
 
@@ -40,19 +40,14 @@ impl JobListQuery {
         })
     }
 
+    fn fields(&self) -> [(&str, &str); 4] {
+        [("status", &self.status), ("verdict", &self.verdict), ("repository", &self.repository), ("actor", &self.actor)]
+    }
+
     /// Returns the URL of the next page after a job.
     fn next(&self, last: JobId) -> String {
-        let mut query = Serializer::new(String::new());
-        let fields = [
-            ("status", &self.status),
-            ("verdict", &self.verdict),
-            ("repository", &self.repository),
-            ("actor", &self.actor),
-        ];
-        for (name, value) in fields.into_iter().filter(|(_, value)| !value.is_empty()) {
-            query.append_pair(name, value);
-        }
-        format!("/jobs?{}", query.append_pair("cursor", &last.to_string()).finish())
+        let last = last.to_string();
+        format!("/jobs?{}", query_of(&[&self.fields()[..], &[("cursor", &last)]].concat()))
     }
 }
 
@@ -89,6 +84,8 @@ async fn render(page: &PageRequest, query: &JobListQuery, state: &State) -> Resu
         filter: &filter,
         next: last.map(|job| query.next(job.id)),
         is_later: !query.cursor.is_empty(),
+        saved: &saved(page, state, "/jobs").await?,
+        query: &query_of(&query.fields()),
     }
     .html())
 }

@@ -102,9 +102,10 @@ async fn start_session(
         Ok(user) => user,
         Err(error) => return render(request, state, return_to, login, Some(error)).await,
     };
-    let session = state.management.sessions().create(user, "").await;
+    let client = client_of(request, &state.management);
+    let session = state.management.sessions().create(user, &client, "").await;
     let session = session.map_err(|error| PageError::new(request, error))?;
-    let cookie = session.set_cookie(client_of(request, &state.management).uses_tls);
+    let cookie = session.set_cookie(client.uses_tls);
     Ok(redirect(return_to).insert_header((SET_COOKIE, cookie)).finish())
 }
 
@@ -140,4 +141,16 @@ pub(super) async fn log_out(
         return Err(page.error(error));
     }
     Ok(redirect("/login").insert_header((SET_COOKIE, remove_cookie())).finish())
+}
+
+/// Ends all sessions of the viewer but this one.
+pub(super) async fn end_other_sessions(
+    request: HttpRequest,
+    Submission { page, .. }: Submission,
+    state: web::Data<State>,
+) -> Result<HttpResponse, PageError> {
+    let cookie = request.cookie(SESSION_COOKIE).map(|cookie| cookie.value().to_owned()).unwrap_or_default();
+    let ended = state.management.sessions().end_others(&page.principal, &cookie).await;
+    let message = ended.map(|_| page.translations().done);
+    page.respond(message, "/settings/tokens")
 }

@@ -1,6 +1,7 @@
 //! The pages' handlers on actix-web: a request → calls of the application layer → a page.
 
 mod board;
+mod filters;
 mod form;
 mod issues;
 mod job_list;
@@ -79,6 +80,9 @@ pub fn routes(dashboard: &Dashboard) -> impl FnOnce(&mut ServiceConfig) + use<> 
             .service(resource("/login").route(get().to(login::show)).route(post().to(login::log_in)))
             .service(resource("/setup").route(post().to(login::set_up)))
             .service(resource("/account/password").route(post().to(login::change_password)))
+            .service(resource("/account/sessions/end-others").route(post().to(login::end_other_sessions)))
+            .service(resource("/preferences/filters").route(post().to(filters::save)))
+            .service(resource("/preferences/filters/remove").route(post().to(filters::remove)))
             .service(resource("/logout").route(post().to(login::log_out)))
             .service(resource("/preferences").route(post().to(page_request::set_preferences)))
             .service(resource("/board").route(get().to(board::show)))

@@ -24,6 +24,9 @@ use crate::{Language, Layout, Theme, Translations, Viewer};
 /// The cookies of a browser's preferences.
 const LANGUAGE_COOKIE: &str = "patchwright_language";
 const THEME_COOKIE: &str = "patchwright_theme";
+/// The names under which users keep them, for their other browsers.
+const LANGUAGE: &str = "language";
+const THEME: &str = "theme";
 
 /// An authenticated request of a page.
 pub(super) struct PageRequest {
@@ -47,6 +50,26 @@ pub(super) fn layout_of(request: &HttpRequest) -> Layout {
         _ => "/issues",
     };
     Layout::new(language.unwrap_or_else(|| Language::of(accepted)), theme.unwrap_or_default(), path)
+}
+
+/// Applies the language and theme that a user has chosen elsewhere, in a browser where none was chosen.
+async fn apply_preferences(
+    request: &HttpRequest,
+    state: &State,
+    principal: &Principal,
+    layout: &mut Layout,
+) -> Result<(), ManagementError> {
+    let is_chosen = |cookie: &str| request.cookie(cookie).is_some();
+    if is_chosen(LANGUAGE_COOKIE) && is_chosen(THEME_COOKIE) {
+        return Ok(());
+    }
+    let kept = state.management.preferences().list(principal).await?;
+    let kept = |cookie: &str, name: &str| kept.get(name).filter(|_| !is_chosen(cookie));
+    let language = kept(LANGUAGE_COOKIE, LANGUAGE).and_then(|code| Language::parse(code));
+    let theme = kept(THEME_COOKIE, THEME).and_then(|code| Theme::parse(code));
+    layout.language = language.unwrap_or(layout.language);
+    layout.theme = theme.unwrap_or(layout.theme);
+    Ok(())
 }
 
 fn is_script(request: &HttpRequest) -> bool {
@@ -151,6 +174,9 @@ impl FromRequest for PageRequest {
                     let viewer =
                         Viewer { login: principal.login().to_owned(), csrf: principal.csrf().map(str::to_owned) };
                     let mut layout = layout_of(&request).seen_by(viewer);
+                    if let Err(error) = apply_preferences(&request, &state, &principal, &mut layout).await {
+                        return Err(PageError::new(&request, error));
+                    }
                     let model = state.management.engine().model();
                     layout.is_recorded = model.is_some_and(|model| model.is_recorded());
                     let is_phone = header_of(&request, "user-agent").is_some_and(|agent| agent.contains("Mobi"));
@@ -272,17 +298,24 @@ pub(super) fn parse_id<T: FromStr>(text: &str, kind: &str) -> Result<T, Manageme
     text.parse().map_err(|_| ManagementError::not_found(kind))
 }
 
-/// Stores a browser's preferences. No session is needed: nothing on the server changes.
+/// Stores a browser's preferences, and those of its user if somebody is logged in.
 pub(super) async fn set_preferences(request: HttpRequest, form: Form, state: web::Data<State>) -> HttpResponse {
     let uses_tls = client_of(&request, &state.management).uses_tls;
     let chosen = [
-        (LANGUAGE_COOKIE, Language::parse(form.get("language")).map(Language::code)),
-        (THEME_COOKIE, Theme::parse(form.get("theme")).map(Theme::code)),
+        (LANGUAGE_COOKIE, LANGUAGE, Language::parse(form.get("language")).map(Language::code)),
+        (THEME_COOKIE, THEME, Theme::parse(form.get("theme")).map(Theme::code)),
     ];
+    let user = authenticate(&request, &state.management).await.ok().filter(|principal| principal.id().is_some());
     let mut response = redirect(form.return_to("/issues"));
-    for (name, code) in chosen {
+    for (cookie, name, code) in chosen {
         let Some(code) = code else { continue };
-        let cookie = Cookie::build(name, code)
+        if let Some(user) = &user
+            && let Err(error) = state.management.preferences().set(user, name, Some(code)).await
+        {
+            // The browser has it all the same.
+            tracing::warn!(%error, "failed to keep a preference");
+        }
+        let cookie = Cookie::build(cookie, code)
             .path("/")
             .http_only(true)
             .secure(uses_tls)

@@ -47,7 +47,14 @@ fn token(n: u128, user: &User) -> ApiToken {
 
 fn session(user: &User) -> Session {
     let (created_at, expires_at) = (start_of_time(), after(60));
-    Session { hash: "session".to_owned(), user_id: user.id, csrf: "csrf".to_owned(), created_at, expires_at }
+    Session {
+        hash: "session".to_owned(),
+        user_id: user.id,
+        csrf: "csrf".to_owned(),
+        created_at,
+        expires_at,
+        client: String::new(),
+    }
 }
 
 fn workspace(n: u128, name: &str, admin: &User) -> Workspace {

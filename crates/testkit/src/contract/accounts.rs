@@ -28,6 +28,8 @@ where
     the_last_administrator_stays(fresh().await.as_ref()).await;
     a_new_password_ends_sessions_and_tokens(fresh().await.as_ref()).await;
     a_session_expires(fresh().await.as_ref()).await;
+    a_person_ends_their_other_sessions(fresh().await.as_ref()).await;
+    preferences_are_kept_for_each_person(fresh().await.as_ref()).await;
     a_person_ends_only_their_own_tokens(fresh().await.as_ref()).await;
     an_account_on_a_forge_is_one_persons(fresh().await.as_ref()).await;
     a_person_is_deleted_with_everything_of_theirs(fresh().await.as_ref()).await;
@@ -46,6 +48,7 @@ fn session(hash: &str, user: &User) -> Session {
         csrf: "csrf".to_owned(),
         created_at: start_of_time(),
         expires_at: after(60),
+        client: "Firefox, 192.0.2.7".to_owned(),
     }
 }
 
@@ -190,6 +193,46 @@ async fn a_session_expires(accounts: &dyn AuditedAccounts) {
     assert!(accounts.session("one", after(60)).await.unwrap().is_none());
     accounts.end_session("two").await.unwrap();
     assert!(accounts.session("two", after(1)).await.unwrap().is_none());
+}
+
+async fn a_person_ends_their_other_sessions(accounts: &dyn AuditedAccounts) {
+    let (olga, mia) = (user(1, "olga", Role::Admin), user(2, "mia", Role::Member));
+    for (user, hashes) in [(&olga, ["one", "two"]), (&mia, ["three", "four"])] {
+        accounts.add_user(user, None, audit_entry("user.added")).await.unwrap();
+        for (at, hash) in (1..).zip(hashes) {
+            let session = Session { created_at: after(at), ..session(hash, user) };
+            accounts.add_session(&session, audit_entry("login")).await.unwrap();
+        }
+    }
+    let hashes = async |user: &User, at| {
+        let sessions = accounts.sessions(user.id, after(at)).await.unwrap();
+        sessions.into_iter().map(|session| session.hash).collect::<Vec<_>>()
+    };
+    assert_eq!(hashes(&olga, 5).await, ["two", "one"]);
+    assert!(hashes(&olga, 60).await.is_empty(), "those that have expired are not listed");
+    assert_eq!(accounts.end_other_sessions(olga.id, "one", audit_entry("sessions.ended")).await.unwrap(), 1);
+    assert_eq!(accounts.end_other_sessions(olga.id, "one", audit_entry("sessions.ended")).await.unwrap(), 0);
+    assert_eq!((hashes(&olga, 5).await, hashes(&mia, 5).await.len()), (vec!["one".to_owned()], 2));
+    assert_eq!(actions(accounts).await.iter().filter(|action| **action == "sessions.ended").count(), 1);
+}
+
+async fn preferences_are_kept_for_each_person(accounts: &dyn AuditedAccounts) {
+    let (olga, mia) = (user(1, "olga", Role::Admin), user(2, "mia", Role::Member));
+    for user in [&olga, &mia] {
+        accounts.add_user(user, None, audit_entry("user.added")).await.unwrap();
+    }
+    let set = async |user: &User, name, value| accounts.set_preference(user.id, name, value, 2).await.unwrap();
+    assert!(set(&olga, "language", Some("zh")).await && set(&olga, "theme", Some("dark")).await);
+    assert!(!set(&olga, "third", Some("x")).await, "there is a limit");
+    assert!(set(&olga, "language", Some("en")).await, "which a change does not reach");
+    assert!(set(&mia, "third", Some("x")).await);
+    let all = accounts.preferences(olga.id).await.unwrap();
+    let all: Vec<(&str, &str)> = all.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    assert_eq!(all, [("language", "en"), ("theme", "dark")]);
+    assert!(set(&olga, "theme", None).await && set(&olga, "theme", None).await);
+    assert_eq!(accounts.preferences(olga.id).await.unwrap().len(), 1);
+    accounts.delete_user(mia.id, audit_entry("user.deleted")).await.unwrap();
+    assert!(accounts.preferences(mia.id).await.unwrap().is_empty());
 }
 
 async fn a_person_ends_only_their_own_tokens(accounts: &dyn AuditedAccounts) {

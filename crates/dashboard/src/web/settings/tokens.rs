@@ -1,6 +1,6 @@
 //! The viewer's own API tokens.
 
-use patchwright_core::accounts::ApiToken;
+use patchwright_core::accounts::{ApiToken, Session};
 use patchwright_domain::user::Scope;
 use patchwright_management::{ManagementError, NewToken};
 
@@ -31,10 +31,10 @@ pub(super) async fn view(context: &SettingsContext<'_>) -> Result<SettingsView, 
         links: vec![],
     };
     let listing = Listing {
+        title: w.tokens_of_api,
         columns: vec![w.name, w.may, w.ends, w.last_used],
         rows: all.iter().map(row).collect(),
         empty: w.no_tokens,
-        ..Listing::default()
     };
     let scopes = [Scope::Read, Scope::Write, Scope::Admin];
     let scopes = scopes.map(|one| (one.as_str().to_owned(), scope(one).to_owned())).into();
@@ -62,7 +62,38 @@ pub(super) async fn view(context: &SettingsContext<'_>) -> Result<SettingsView, 
     // Only a session can change the password of its user.
     let password = context.principal.csrf().map(|_| password);
     let form = context.principal.id().map(|_| form);
-    Ok(SettingsView { listings: vec![listing], forms: form.into_iter().chain(password).collect(), next: None })
+    let forms = form.into_iter().chain(password).collect();
+    Ok(SettingsView { listings: vec![listing, sessions(context).await?], forms, next: None })
+}
+
+/// The browsers in which the viewer is logged in.
+async fn sessions(context: &SettingsContext<'_>) -> Result<Listing, ManagementError> {
+    let w = context.translations;
+    let all = match context.principal.id() {
+        Some(_) => context.management.sessions().list(context.principal).await?,
+        None => Vec::new(),
+    };
+    let is_own = |session: &Session| context.principal.csrf() == Some(session.csrf.as_str());
+    let has_others = all.iter().any(|session| !is_own(session));
+    let row = |session: &Session| Row {
+        cells: vec![
+            Cell::Name(session.client.clone(), if is_own(session) { w.this_browser.to_owned() } else { String::new() }),
+            Cell::Time(Some(session.created_at)),
+            Cell::Text(session.expires_at.strftime("%Y-%m-%d %H:%M UTC").to_string()),
+        ],
+        // One button for all others: they are not told apart by anything that is no secret.
+        buttons: (is_own(session) && has_others)
+            .then(|| Button::new(w.end_other_sessions, "/account/sessions/end-others".to_owned()).removing())
+            .into_iter()
+            .collect(),
+        links: vec![],
+    };
+    Ok(Listing {
+        title: w.sessions,
+        columns: vec![w.browser, w.logged_in, w.ends],
+        rows: all.iter().map(row).collect(),
+        empty: w.no_sessions,
+    })
 }
 
 pub(super) async fn add(context: &SettingsContext<'_>, form: &Form) -> Result<FormOutcome, ManagementError> {

@@ -1,0 +1,2 @@
+DROP TABLE preference;
+ALTER TABLE session DROP COLUMN client;
