@@ -38,6 +38,8 @@ pub struct EffectiveSetting {
     pub value: String,
     /// Where the value is from.
     pub source: String,
+    /// The title of the part of the settings that it belongs to, in English and in Chinese.
+    pub group: (&'static str, &'static str),
     /// The description, in Markdown.
     pub doc: &'static str,
     /// The same in Chinese, if it is there.

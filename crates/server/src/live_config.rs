@@ -128,6 +128,7 @@ impl LiveConfiguration for LiveConfig {
                 name: setting.name,
                 value,
                 source: source.to_string(),
+                group: crate::settings::group_of(setting.name),
                 doc: setting.doc,
                 chinese_doc: crate::settings::chinese_doc(setting.name),
                 is_set: !matches!(source, Source::Default),

@@ -27,6 +27,53 @@ const fn secret(name: &'static str, doc: &'static str) -> Setting {
     Setting { name, default: "", secret: true, doc, live: false }
 }
 
+/// A part of the settings, by its first one.
+struct Group {
+    first: &'static str,
+    title: &'static str,
+    chinese_title: &'static str,
+}
+
+const fn group(first: &'static str, title: &'static str, chinese_title: &'static str) -> Group {
+    Group { first, title, chinese_title }
+}
+
+/// The parts of [`SETTINGS`], in the same order.
+const GROUPS: &[Group] = &[
+    group("BIND", "The server", "服务"),
+    group("MAX_BODY_BYTES", "Load and storage", "负载与存储"),
+    group("WORKERS", "Workers and nodes", "工作进程与节点"),
+    group("LOG_LEVEL", "Log and name", "日志与名称"),
+    group("PLATFORM", "Deliveries", "投递"),
+    group("PATCHWRIGHT_LABEL", "Who and what starts a job", "谁以及什么启动作业"),
+    group("GITHUB_APP_ID", "GitHub", "GitHub 平台"),
+    group("GITCODE_TOKEN", "GitCode", "GitCode 平台"),
+    group("JIRA_CLIENT_ID", "Jira", "Jira 跟踪器"),
+    group("LLM_BASE_URL", "The model", "模型"),
+    group("BUDGET_TOKENS", "Budgets", "预算"),
+    group("JOB_TIMEOUT", "The pipeline", "流水线"),
+    group("SANDBOX", "The sandbox", "沙箱"),
+    group("GIT_TIMEOUT", "Git", "Git 设置"),
+    group("ALLOW_CLEAR_HTTP", "Network", "网络"),
+    group("SMTP_URL", "Notifications", "通知"),
+    group("OIDC_ISSUER", "Login provider", "登录提供方"),
+    group("READY_WHEN", "Pull requests and commits", "合并请求与提交"),
+];
+
+/// Returns the title of the part that a setting belongs to, in English and in Chinese.
+pub(crate) fn group_of(name: &str) -> (&'static str, &'static str) {
+    let mut titles = ("", "");
+    for setting in SETTINGS {
+        if let Some(group) = GROUPS.iter().find(|group| group.first == setting.name) {
+            titles = (group.title, group.chinese_title);
+        }
+        if setting.name == name {
+            break;
+        }
+    }
+    titles
+}
+
 /// All settings, in the order of the documentation.
 pub const SETTINGS: &[Setting] = &[
     plain("BIND", "127.0.0.1:8080", "The address and port to listen on. Port 0: any free port."),
@@ -524,6 +571,7 @@ pub const SETTINGS: &[Setting] = &[
     plain("HTTP_PROXY", "", "A proxy for `http://` requests to forges and the model."),
     plain("HTTPS_PROXY", "", "A proxy for `https://` requests to forges and the model."),
     plain("NO_PROXY", "", "Hosts that are reached without a proxy, comma separated."),
+    plain("CA_BUNDLE", "", "A PEM file with certificates to trust in addition to the system's."),
     secret(
         "SMTP_URL",
         "The mail server for notifications: `smtps://user:password@host`, `smtp://host:587?tls=required`.",
@@ -548,7 +596,6 @@ pub const SETTINGS: &[Setting] = &[
         "",
         "The group or role at the provider (`groups`, `roles`, `realm_access.roles`) whose members are administrators; other users of the provider are not. Empty: roles are managed in this server.",
     ),
-    plain("CA_BUNDLE", "", "A PEM file with certificates to trust in addition to the system's."),
     plain(
         "READY_WHEN",
         "proven",
@@ -599,10 +646,12 @@ pub fn documentation() -> String {
         secrets masked. A file in the working directory is not read: a \
         repository could bring one. The server does not start with an unknown key or an invalid value; the error names it.\n\n\
         In the file a key is the variable's name in lower case, without `patchwright_`: `bind = \
-        \"0.0.0.0:8080\"`. Lists may be arrays.\n\n\
-        | variable | default | meaning |\n| --- | --- | --- |\n"
+        \"0.0.0.0:8080\"`. Lists may be arrays.\n"
         .to_owned();
     for setting in SETTINGS {
+        if let Some(group) = GROUPS.iter().find(|group| group.first == setting.name) {
+            out.push_str(&format!("\n## {}\n\n| variable | default | meaning |\n| --- | --- | --- |\n", group.title));
+        }
         let default = if setting.default.is_empty() { String::new() } else { format!("`{}`", setting.default) };
         let secret = match (setting.secret, setting.live) {
             (true, true) => " *(secret, runtime)*",
@@ -626,6 +675,10 @@ mod tests {
         let all = names.len();
         names.dedup();
         assert_eq!(names.len(), all);
+        let at = |first: &str| SETTINGS.iter().position(|setting| setting.name == first);
+        let parts: Vec<_> = GROUPS.iter().map(|group| at(group.first)).collect();
+        assert!(parts.first() == Some(&Some(0)) && parts.iter().all(Option::is_some) && parts.is_sorted(), "{parts:?}");
+        assert_eq!(group_of("GITHUB_TOKEN").0, "GitHub");
     }
 
     #[test]

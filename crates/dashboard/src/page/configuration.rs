@@ -45,6 +45,13 @@ impl ConfigurationPage<'_> {
         self.edited.as_ref().filter(|edited| edited.name == setting.name)
     }
 
+    /// Returns the title of a part, at its first setting that is shown.
+    fn title_at(&self, setting: &EffectiveSetting) -> Option<&'static str> {
+        let first = self.settings.iter().find(|other| other.group == setting.group);
+        let is_first = first.is_some_and(|first| first.name == setting.name);
+        is_first.then(|| self.layout.translations().group_of_settings(setting.group))
+    }
+
     /// Returns the address of the page with a setting being changed.
     fn edit_url(&self, setting: &EffectiveSetting) -> String {
         let query = form_urlencoded::Serializer::new(String::new()).append_pair("q", self.search).finish();

@@ -89,6 +89,11 @@ impl Translations {
         chinese.unwrap_or(setting.doc)
     }
 
+    /// Returns the title of a part of the settings, of which both are given.
+    pub(crate) fn group_of_settings(&self, (english, chinese): (&'static str, &'static str)) -> &'static str {
+        if self.language_code == Language::Chinese.code() { chinese } else { english }
+    }
+
     /// Returns what an entry of the audit log says was done; its code if that is not known.
     pub fn audited<'a>(&self, action: &'a str) -> &'a str {
         let known = audit::ACTIONS.iter().find(|(code, ..)| *code == action);
