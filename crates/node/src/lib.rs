@@ -15,6 +15,6 @@ mod task_session;
 pub use client::{ClientError, ServerClient};
 pub use identity::{Identity, IdentityError};
 pub use model_proxy::{LoopbackModelProxy, ModelProxyOptions};
-pub use node::{Node, NodeError, NodeOptions};
+pub use node::{Ephemeral, Node, NodeError, NodeOptions, TaskEnd};
 pub use push_client::HttpNodeClient;
 pub use signature::DispatchKey;

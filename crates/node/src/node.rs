@@ -33,6 +33,8 @@ const WAIT_SECONDS: u64 = 20;
 const PAUSE: Duration = Duration::from_secs(2);
 /// The longest wait between two attempts to send a report.
 const LAST_PAUSE: Duration = Duration::from_secs(30);
+/// How long an ephemeral node tries to send the report of its task. Afterwards the lease has expired, and another node has it.
+const LAST_REPORT_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// The options of a node.
 #[derive(Debug, Clone)]
@@ -51,6 +53,28 @@ pub struct NodeOptions {
     pub listen: Option<String>,
     /// How long running tasks may continue after a request to stop.
     pub shutdown_timeout: Duration,
+    /// Whether it runs one task and ends, in place of [`Self::capacity`] tasks at a time for ever.
+    pub ephemeral: Option<Ephemeral>,
+}
+
+/// How a node waits that runs one task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ephemeral {
+    /// How long it waits for a task; `None` for ever.
+    pub wait: Option<Duration>,
+}
+
+/// How the task of an ephemeral node ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TaskEnd {
+    /// It has a result that breaks nothing, or a plan that waits for approval.
+    Succeeded,
+    /// It failed, or its tests fail with the change; the server knows why.
+    Failed,
+    /// It went back to the queue, or another node has it: this one was stopped, or lost its lease.
+    Released,
+    /// There was none.
+    NoTask,
 }
 
 /// The error that stops the node.
@@ -109,6 +133,19 @@ pub struct Node {
     stop: CancellationToken,
     /// Cancelled to release the running tasks.
     abandon: CancellationToken,
+    /// Cancelled when the task of an ephemeral node has ended.
+    done: CancellationToken,
+    /// Whether an ephemeral node has its task, and how that ended.
+    only: Mutex<Only>,
+}
+
+/// The one task of an ephemeral node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Only {
+    #[default]
+    Awaited,
+    Taken,
+    Ended(TaskEnd),
 }
 
 impl std::fmt::Debug for Node {
@@ -171,6 +208,8 @@ impl Node {
             ended: Notify::new(),
             stop: CancellationToken::new(),
             abandon: CancellationToken::new(),
+            done: CancellationToken::new(),
+            only: Mutex::default(),
         }))
     }
 
@@ -180,11 +219,12 @@ impl Node {
     }
 
     /// Runs tasks until `stop` is cancelled: then it accepts no new tasks, lets running ones continue for the grace
-    /// period, and releases the rest.
+    /// period, and releases the rest. An ephemeral node ends after its first task too. Returns how the task of an ephemeral node
+    /// ended; [`TaskEnd::NoTask`] of every other.
     ///
     /// # Errors
     /// [`NodeError::Server`] when the server does not accept it any more, [`NodeError::Listen`].
-    pub async fn run(self: Arc<Self>, stop: &CancellationToken) -> Result<(), NodeError> {
+    pub async fn run(self: Arc<Self>, stop: &CancellationToken) -> Result<TaskEnd, NodeError> {
         let listener = match &self.options.listen {
             Some(address) => Some(listen::start(&self, address)?),
             None => None,
@@ -202,12 +242,30 @@ impl Node {
             error = self.heartbeat_loop() => Err(error),
             error = asking => Err(error),
             () = self.flush_reports() => Ok(()),
+            () = self.done.cancelled() => Ok(()),
+            () = self.wait_in_vain() => Ok(()),
         };
         self.finish().await;
         if let Some(listener) = listener {
             listener.stop(true).await;
         }
-        stopped.map_err(|source| NodeError::Server { server: self.options.server.clone(), source })
+        stopped.map_err(|source| NodeError::Server { server: self.options.server.clone(), source })?;
+        Ok(match *self.only.lock().expect("no holder of this lock can panic") {
+            Only::Awaited => TaskEnd::NoTask,
+            Only::Taken => TaskEnd::Released,
+            Only::Ended(end) => end,
+        })
+    }
+
+    /// Returns when an ephemeral node has waited for a task as long as it may.
+    async fn wait_in_vain(&self) {
+        let Some(wait) = self.options.ephemeral.and_then(|ephemeral| ephemeral.wait) else {
+            return std::future::pending().await;
+        };
+        tokio::time::sleep(wait).await;
+        if *self.only.lock().expect("no holder of this lock can panic") != Only::Awaited {
+            std::future::pending::<()>().await;
+        }
     }
 
     async fn finish(&self) {
@@ -219,8 +277,16 @@ impl Node {
             self.abandon.cancel();
             while tasks.join_next().await.is_some() {}
         }
-        // Reports that cannot be sent now are sent after the next start.
-        let _ = tokio::time::timeout(PAUSE, self.report_once()).await;
+        // Reports that cannot be sent now are sent after the next start, which an ephemeral node may not have.
+        let (is_last, mut pause) = (self.options.ephemeral.is_some(), PAUSE);
+        let timeout = if is_last { LAST_REPORT_TIMEOUT } else { PAUSE };
+        let send = async {
+            while !self.report_once().await && is_last {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LAST_PAUSE);
+            }
+        };
+        let _ = tokio::time::timeout(timeout, send).await;
     }
 
     /// Sends heartbeats until the server rejects the node.
@@ -325,6 +391,13 @@ impl Node {
             if health::disk_free(&self.worker.work_dir).is_some_and(|free| free < MIN_DISK) {
                 return Err(Rejected::NoDisk);
             }
+            if self.options.ephemeral.is_some() {
+                let mut only = self.only.lock().expect("no holder of this lock can panic");
+                if *only != Only::Awaited {
+                    return Err(Rejected::Stopping);
+                }
+                *only = Only::Taken;
+            }
             running.insert(lease.task, Running { cancel: cancel.clone(), session: Arc::clone(&session) });
         }
         let node = Arc::clone(self);
@@ -337,7 +410,10 @@ impl Node {
 
     async fn work(&self, lease: TaskLease, issue_id: IssueId, session: &RemoteTaskSession, cancel: CancellationToken) {
         let _running = RunningTask { node: self, task: lease.task };
+        // The last thing that happens to a task of an ephemeral node, also if it panics.
+        let _done = self.options.ephemeral.map(|_| self.done.clone().drop_guard());
         let Some(end) = self.worker.work(session, lease, &cancel, &self.abandon).await else { return };
+        *self.only.lock().expect("no holder of this lock can panic") = Only::Ended(end_of(&end));
         let report = report(lease, session.branch(), end);
         if let Err(error) = self.reports.keep(&PendingReport { issue_id, report: report.clone() }) {
             tracing::error!(%error, "failed to store the report on disk; sending it anyway");
@@ -377,6 +453,15 @@ impl Node {
             }
         }
         all
+    }
+}
+
+fn end_of(outcome: &TaskOutcome) -> TaskEnd {
+    match outcome {
+        TaskOutcome::Completed { verdict } if !verdict.is_harmful() => TaskEnd::Succeeded,
+        TaskOutcome::Paused => TaskEnd::Succeeded,
+        TaskOutcome::Completed { .. } | TaskOutcome::Failed { .. } => TaskEnd::Failed,
+        TaskOutcome::Released => TaskEnd::Released,
     }
 }
 

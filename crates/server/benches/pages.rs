@@ -1,7 +1,8 @@
-//! The dashboard under load: the list of ten thousand issues, the size of the first page, and a thousand viewers of the
-//! live feed.
+//! The dashboard under load: the lists of ten thousand issues and their jobs, the size of the first page, and a thousand viewers
+//! of the live feed.
 //!
-//! `cargo bench -p patchwright-server --bench pages`; `BENCH_ISSUES` and `BENCH_VIEWERS` set how many.
+//! `cargo bench -p patchwright-server --bench pages`; `BENCH_ISSUES` and `BENCH_VIEWERS` set how many, `BENCH_PROGRAM` another
+//! program than the one that cargo has built for it.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement that cannot be taken ends here")]
 #![expect(clippy::cast_precision_loss, reason = "figures are shown with one digit")]
@@ -12,8 +13,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use patchwright_core::Secret;
-use patchwright_core::store::{Step, Store as _, Write};
+use patchwright_core::store::{JobWrite, Step, Store as _, Write};
 use patchwright_domain::IssueStatus;
+use patchwright_domain::job::JobState;
+use patchwright_domain::job::report::Verdict;
 use patchwright_http::{HttpClient, HttpOptions, Request, Response, Retry};
 use patchwright_store_diesel::DieselStore;
 use patchwright_testkit::build;
@@ -21,7 +24,11 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio::sync::{Barrier, mpsc};
 
-const BINARY: &str = env!("CARGO_BIN_EXE_patchwright");
+/// The program that is measured.
+fn program() -> std::ffi::OsString {
+    std::env::var_os("BENCH_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_patchwright").into())
+}
+
 const TOKEN: &str = "bench-token-0123456789-abcdef";
 /// How often each page is requested.
 const LOOKS: usize = 300;
@@ -47,7 +54,7 @@ impl Served {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         drop(listener);
-        let process = Command::new(BINARY)
+        let process = Command::new(program())
             .arg("serve")
             .env("BIND", &address)
             .env("DATA_DIR", folder)
@@ -93,7 +100,13 @@ async fn fill(folder: &Path, issues: u32) {
         if n <= EVENTS {
             issue.status = IssueStatus::Pending;
         }
-        store.commit(Step { issue: Some(Write::Insert(issue)), ..Step::default() }).await.unwrap();
+        issue.updated_at = build::after(i64::from(n * 7919 % issues));
+        let mut job = build::job_for(n, n, build::after(i64::from(n)));
+        let is_proven = n > EVENTS && n % 3 == 0;
+        job.state = if is_proven { JobState::Succeeded } else { JobState::Cancelled };
+        job.verdict = is_proven.then_some(Verdict::FixedProven);
+        let step = Step { issue: Some(Write::Insert(issue)), job: Some(JobWrite::Insert(job)), ..Step::default() };
+        store.commit(step).await.unwrap();
     }
 }
 
@@ -105,7 +118,17 @@ fn format_times(times: &mut [f64]) -> String {
 }
 
 async fn pages(served: &Served, issues: u32) {
-    for path in ["/issues", "/issues?status=pending", "/issues?q=add", "/board", "/statistics"] {
+    for path in [
+        "/issues",
+        "/issues?status=pending",
+        "/issues?q=add",
+        "/issues?order=updated",
+        "/jobs",
+        "/jobs?status=succeeded",
+        "/jobs?verdict=fixed_proven",
+        "/board",
+        "/statistics",
+    ] {
         let mut times = Vec::new();
         for _ in 0..LOOKS {
             let began = Instant::now();

@@ -133,6 +133,13 @@ pub(crate) struct NodeArgs {
     /// How many tasks the node runs at once (default: the setting `NODE_CAPACITY`)
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) capacity: Option<u32>,
+    /// Runs one task and ends. Exit codes: 0 it has a result or a plan that waits; 3 it failed; 4 there was none; 5 it went back
+    /// to the queue; 1 any other error
+    #[arg(long, conflicts_with_all = ["listen", "capacity"])]
+    pub(crate) ephemeral: bool,
+    /// How many seconds `--ephemeral` waits for a task (default: for ever)
+    #[arg(long, value_name = "SECONDS", requires = "ephemeral")]
+    pub(crate) wait: Option<u64>,
 }
 
 /// `patchwright demo`

@@ -2,10 +2,11 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use patchwright_core::Secret;
 use patchwright_domain::node::Label;
-use patchwright_node::{Node, NodeOptions};
+use patchwright_node::{Ephemeral, Node, NodeOptions, TaskEnd};
 
 use super::CommandResult;
 use crate::cli::NodeArgs;
@@ -30,13 +31,24 @@ pub(crate) async fn run(config: Config, args: NodeArgs) -> CommandResult {
         server: args.server.trim_end_matches('/').to_owned(),
         data_dir: std::path::absolute(config.data_dir.join("node"))?,
         join_token,
-        capacity: args.capacity.unwrap_or(config.node_capacity).max(1),
+        capacity: if args.ephemeral { 1 } else { args.capacity.unwrap_or(config.node_capacity).max(1) },
         labels,
         listen: args.listen,
         shutdown_timeout: config.shutdown_timeout,
+        ephemeral: args.ephemeral.then(|| Ephemeral { wait: args.wait.map(Duration::from_secs) }),
     };
     let node = Node::start(http, Arc::new(SystemClock), tools, options).await?;
     let stop = cancel_on_signal();
-    node.run(&stop).await?;
-    Ok(ExitCode::SUCCESS)
+    let end = node.run(&stop).await?;
+    Ok(if args.ephemeral { exit_code(end) } else { ExitCode::SUCCESS })
+}
+
+/// Returns the exit code of a node that runs one task, as its help says.
+fn exit_code(end: TaskEnd) -> ExitCode {
+    match end {
+        TaskEnd::Succeeded => ExitCode::SUCCESS,
+        TaskEnd::Failed => ExitCode::from(3),
+        TaskEnd::NoTask => ExitCode::from(4),
+        TaskEnd::Released => ExitCode::from(5),
+    }
 }

@@ -421,3 +421,41 @@ async fn a_cancelled_task_is_stopped_on_its_node_and_a_restarted_node_gives_its_
     let why = tasks["items"][1]["error_message"].as_str().unwrap();
     assert!(why.starts_with("node_lost"), "{why}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ephemeral_node_runs_one_task_and_its_exit_code_says_how_it_ended() {
+    let world = World::start(model, &[]).await;
+    let mut node = world.node("a", &world.address, json!({}), &["--ephemeral"]).await;
+    let ids = world.issues(2).await;
+    for id in &ids {
+        world.post(&format!("/api/v1/issues/{id}/start"), &json!({})).await;
+    }
+    assert_eq!(ended(&mut node).await, Some(0), "{}", world.log("a"));
+    let statuses = async || {
+        let mut statuses = world.all("tasks", "status").await;
+        statuses.sort_unstable();
+        statuses
+    };
+    assert_eq!(statuses().await, ["pending", "success"], "one task, and the server has its report");
+    assert_eq!(std::fs::read_dir(node.folder.join("work")).unwrap().count(), 0, "nothing of it is left");
+    let again = |args: &[&str]| {
+        world.command("node", "a").args(["--server", &world.url(""), "--ephemeral"]).args(args).spawn().unwrap()
+    };
+    node.child = again(&[]);
+    assert_eq!(ended(&mut node).await, Some(0), "{}", world.log("a"));
+    assert_eq!(statuses().await, ["success", "success"]);
+    node.child = again(&["--wait", "1"]);
+    assert_eq!(ended(&mut node).await, Some(4), "there is nothing to do");
+}
+
+/// Waits for the end of a node's process, and returns its exit code.
+async fn ended(node: &mut NodeProcess) -> Option<i32> {
+    let began = Instant::now();
+    loop {
+        if let Some(status) = node.child.try_wait().unwrap() {
+            return status.code();
+        }
+        assert!(began.elapsed() < WAIT_TIMEOUT, "the node does not end");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
