@@ -70,7 +70,9 @@ function watch(box) {
       const row = element("div", { className: hits.has(at) ? (at === found.at[found.place] ? "hit now" : "hit") : "" });
       row.style.top = `${at * LINE}px`;
       row.append(element("span", { className: "no", textContent: at + 1 }));
-      const [start, time, level] = lines[at].match(MESSAGE) ?? [""];
+      let [start, time, level] = lines[at].match(MESSAGE) ?? [""];
+      // What a program prints may look like one.
+      if (level && Number.isNaN(Date.parse(time))) [start, level] = [""];
       if (level) {
         row.className += ` message ${level}`;
         row.append(element("time", { dateTime: time, title: time, textContent: CLOCK.format(new Date(time)) }), element("span", { textContent: level }));

@@ -197,6 +197,9 @@ pub struct Health {
     /// The number of running tasks.
     #[serde(default)]
     pub running: u32,
+    /// Whether it is about to end, and gets no further tasks.
+    #[serde(default)]
+    pub is_ending: bool,
 }
 
 /// A machine that executes tasks.
@@ -237,7 +240,10 @@ impl Node {
 
     /// Returns whether it can get tasks, regardless of its free capacity.
     pub fn is_ready(&self, now: Timestamp) -> bool {
-        self.is_online(now) && !self.draining && self.health.disk_free.is_none_or(|free| free >= MIN_DISK)
+        self.is_online(now)
+            && !self.draining
+            && !self.health.is_ending
+            && self.health.disk_free.is_none_or(|free| free >= MIN_DISK)
     }
 }
 

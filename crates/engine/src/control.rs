@@ -244,8 +244,7 @@ impl Engine {
         }
     }
 
-    /// Marks the pull request of an issue as ready for review on its forge, although no test has shown it. Does nothing if
-    /// it is ready already.
+    /// Marks the pull request of an issue as ready for review on its forge, although no test has shown it.
     ///
     /// # Errors
     /// [`ControlError::NoPullRequest`] when none is open, [`ControlError::JobActive`] while the issue's job works on it,
@@ -257,12 +256,23 @@ impl Engine {
         if !job.status().is_terminal() {
             return Err(ControlError::JobActive(job.id));
         }
+        let forge = self.ports.forges.get(&issue.source.platform).ok_or(ControlError::NoPullRequest)?;
+        // Also if it was ready before: somebody may have turned it into a draft again on the forge.
+        forge.mark_ready(&issue.source.repo, pull_request).await.map_err(ControlError::NotReady)?;
         if job.published.ready {
             return Ok(issue);
         }
-        let forge = self.ports.forges.get(&issue.source.platform).ok_or(ControlError::NoPullRequest)?;
-        forge.mark_ready(&issue.source.repo, pull_request).await.map_err(ControlError::NotReady)?;
+        self.request_review(forge.as_ref(), &job, pull_request.number).await;
         self.change_job_with(job.id, JobEvent::PullRequestReady, None, None, audit).await?;
+        // A follow-up that began meanwhile may have taken the draft over.
+        let latest = self.ports.store.latest_job(id).await?.map(|job| job.value).filter(|latest| latest.id != job.id);
+        let takes_over = |latest: &Job| {
+            let taken = latest.published.open_pull_request();
+            taken.is_some_and(|taken| taken.number == pull_request.number) && !latest.published.ready
+        };
+        if let Some(latest) = latest.filter(takes_over) {
+            self.change_job_with(latest.id, JobEvent::PullRequestReady, None, None, None).await?;
+        }
         Ok(issue)
     }
 

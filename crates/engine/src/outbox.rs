@@ -239,7 +239,7 @@ impl Engine {
     }
 
     /// Asks whoever asked for the job on the forge to review its result. The result stands without that.
-    async fn request_review(&self, forge: &dyn Forge, job: &Job, number: u64) {
+    pub(crate) async fn request_review(&self, forge: &dyn Forge, job: &Job, number: u64) {
         if job.trigger.kind.is_ours() || job.source.tracker.is_some() {
             return;
         }

@@ -21,7 +21,8 @@ use crate::remote::{FetchRequest, Remote};
 use crate::repository::{copy_shallow_boundary, create_git_dir, open, set_head};
 
 /// Copies a branch of a repository, with its history, to a bare repository that stands alone. The branch is `branch`, or else
-/// the one that HEAD names; it is returned. Other branches and tags, and what is not committed, are not copied.
+/// the one that HEAD names; it is returned. Other branches and tags, and what is not committed, are left out; from a path all objects come along, also those that only they
+/// need.
 ///
 /// # Errors
 /// Those of [`Git::checkout`](patchwright_core::git::Git::checkout); [`GitError::TimedOut`] after ten times
@@ -115,7 +116,8 @@ fn copy_objects(from: &Path, to: &Path) -> std::io::Result<()> {
         let folder = folder?;
         let name = folder.file_name();
         let is_kept = name == "pack" || name.len() == 2;
-        if !is_kept || !folder.file_type()?.is_dir() {
+        // Also a link to a folder.
+        if !is_kept || !std::fs::metadata(folder.path())?.is_dir() {
             continue;
         }
         let target = to.join(&name);
@@ -123,7 +125,7 @@ fn copy_objects(from: &Path, to: &Path) -> std::io::Result<()> {
         for file in std::fs::read_dir(folder.path())? {
             let file = file?;
             let target = target.join(file.file_name());
-            if file.file_type()?.is_file() && !target.exists() {
+            if std::fs::metadata(file.path())?.is_file() && !target.exists() {
                 std::fs::copy(file.path(), target)?;
             }
         }

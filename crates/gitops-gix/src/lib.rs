@@ -27,7 +27,7 @@ mod workspace;
 pub use child::{CHILD_COMMAND, run_child};
 pub use import::import_repository;
 pub use options::{GitOptions, Limits, SshOptions, StoreOptions};
-pub use seed::{reset_to_first_commit, seed_repository};
+pub use seed::{restore_first_commit, seed_repository};
 pub use signing::SigningKey;
 pub use snapshot::Snapshot;
 pub use working_copy::WorkingCopy;

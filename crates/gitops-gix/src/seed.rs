@@ -34,31 +34,44 @@ pub fn seed_repository(
         editor.upsert(*path, gix::objs::tree::EntryKind::Blob, blob).map_err(&failed)?;
     }
     let tree = editor.write().map_err(&failed)?.detach();
-    let who = gix::actor::Signature {
-        name: "patchwright".into(),
-        email: "patchwright@localhost".into(),
-        time: gix::date::Time::new(at.as_second(), 0),
-    };
-    let commit = new_commit(tree, None, who, "First commit\n");
+    let commit = new_commit(tree, None, author(at), "First commit\n");
     let commit = repo.write_object(&commit).map_err(&failed)?.detach();
     set_branch(&repo, branch, commit, gix::refs::transaction::PreviousValue::MustNotExist)?;
     set_head(repo.git_dir(), branch)?;
     Ok(to_commit_sha(commit))
 }
 
-/// Moves a branch of a repository back to its first commit, and returns that.
+/// Commits the files of a branch's first commit on top of it, unless they are what it has. Returns the tip.
 ///
 /// # Errors
-/// [`GitError::BranchNotFound`] if there is no such branch, [`GitError::Internal`] if it cannot be read or moved.
-pub fn reset_to_first_commit(folder: &Path, branch: &BranchName) -> Result<CommitSha, GitError> {
-    let failed = internal("moving the branch back");
+/// [`GitError::BranchNotFound`] if there is no such branch, [`GitError::Internal`] if it cannot be read or written.
+pub fn restore_first_commit(folder: &Path, branch: &BranchName, at: Timestamp) -> Result<CommitSha, GitError> {
+    let failed = internal("restoring the first commit");
     let repo = gix::open_opts(folder, open_options()).map_err(|error| failed(gix::Error::from_error(error)))?;
-    let tip = find_tip(&repo, branch)?
-        .ok_or_else(|| GitError::BranchNotFound { url: folder.display().to_string(), branch: branch.clone() })?;
+    let missing = || GitError::BranchNotFound { url: folder.display().to_string(), branch: branch.clone() };
+    let tip = find_tip(&repo, branch)?.ok_or_else(missing)?;
     let mut first = tip;
     for commit in repo.rev_walk([tip]).first_parent_only().all().map_err(&failed)? {
         first = commit.map_err(&failed)?.id;
     }
-    set_branch(&repo, branch, first, gix::refs::transaction::PreviousValue::Any)?;
-    Ok(to_commit_sha(first))
+    let tree_of = |commit: gix::ObjectId| {
+        let tree = repo.find_commit(commit).and_then(|commit| Ok(commit.tree_id()?.detach()));
+        tree.map_err(&failed)
+    };
+    let tree = tree_of(first)?;
+    if tree == tree_of(tip)? {
+        return Ok(to_commit_sha(tip));
+    }
+    let commit = new_commit(tree, Some(tip), author(at), "Restore the first commit\n");
+    let commit = repo.write_object(&commit).map_err(&failed)?.detach();
+    set_branch(&repo, branch, commit, gix::refs::transaction::PreviousValue::Any)?;
+    Ok(to_commit_sha(commit))
+}
+
+fn author(at: Timestamp) -> gix::actor::Signature {
+    gix::actor::Signature {
+        name: "patchwright".into(),
+        email: "patchwright@localhost".into(),
+        time: gix::date::Time::new(at.as_second(), 0),
+    }
 }

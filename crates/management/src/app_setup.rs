@@ -109,8 +109,9 @@ impl AppSetup<'_> {
             set(app.login, Secret::new(registered.login.clone())),
         ];
         // Nothing is delivered to a server that the forge cannot reach.
-        if registered.webhook_secret.is_none() && settings.require_changeable(&[app.poll]).is_ok() {
-            changes.push(set(app.poll, Secret::new("true")));
+        let is_polled = registered.webhook_secret.is_none();
+        if settings.require_changeable(&[app.poll]).is_ok() && (is_polled || settings.is_stored(app.poll)) {
+            changes.push((app.poll.to_owned(), is_polled.then(|| Secret::new("true"))));
         }
         let former = settings.present_webhook_secret();
         let is_fixed = settings.require_changeable(&[app.webhook_secret, app.former_webhook_secret]).is_err();

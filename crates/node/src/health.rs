@@ -5,7 +5,7 @@ use std::path::Path;
 use patchwright_domain::node::Health;
 
 /// Returns the current health; unavailable values are left out.
-pub(crate) fn now(folder: &Path, running: usize) -> Health {
+pub(crate) fn now(folder: &Path, running: usize, is_ending: bool) -> Health {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let load = std::fs::read_to_string("/proc/loadavg").ok();
     let load = load.and_then(|text| text.split(' ').next()?.parse::<f64>().ok()).unwrap_or(0.0);
@@ -13,6 +13,7 @@ pub(crate) fn now(folder: &Path, running: usize) -> Health {
         load: load / f64::from(u32::try_from(cores).unwrap_or(1)),
         disk_free: disk_free(folder),
         running: u32::try_from(running).unwrap_or(u32::MAX),
+        is_ending,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -71,7 +72,7 @@ pub enum TaskEnd {
     Succeeded,
     /// It failed, or its tests fail with the change; the server knows why.
     Failed,
-    /// It went back to the queue, or another node has it: this one was stopped, or lost its lease.
+    /// It went back to the queue, or another node has it: this one was stopped, lost its lease, or could not report.
     Released,
     /// There was none.
     NoTask,
@@ -135,16 +136,21 @@ pub struct Node {
     abandon: CancellationToken,
     /// Cancelled when the task of an ephemeral node has ended.
     done: CancellationToken,
+    /// How the task of an ephemeral node ended here, until the server knows.
+    end: Mutex<Option<TaskEnd>>,
+    /// Whether an ephemeral node takes no further tasks.
+    ending: AtomicBool,
     /// Whether an ephemeral node has its task, and how that ended.
-    only: Mutex<Only>,
+    sole: Mutex<SoleTask>,
 }
 
 /// The one task of an ephemeral node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-enum Only {
+enum SoleTask {
     #[default]
     Awaited,
     Taken,
+    /// The server has its report, or has given it to another node.
     Ended(TaskEnd),
 }
 
@@ -209,7 +215,9 @@ impl Node {
             stop: CancellationToken::new(),
             abandon: CancellationToken::new(),
             done: CancellationToken::new(),
-            only: Mutex::default(),
+            end: Mutex::default(),
+            ending: AtomicBool::new(false),
+            sole: Mutex::default(),
         }))
     }
 
@@ -219,8 +227,8 @@ impl Node {
     }
 
     /// Runs tasks until `stop` is cancelled: then it accepts no new tasks, lets running ones continue for the grace
-    /// period, and releases the rest. An ephemeral node ends after its first task too. Returns how the task of an ephemeral node
-    /// ended; [`TaskEnd::NoTask`] of every other.
+    /// period, and releases the rest. An ephemeral node ends after its first task too, and only its end is returned; every
+    /// other returns [`TaskEnd::NoTask`].
     ///
     /// # Errors
     /// [`NodeError::Server`] when the server does not accept it any more, [`NodeError::Listen`].
@@ -243,27 +251,31 @@ impl Node {
             error = asking => Err(error),
             () = self.flush_reports() => Ok(()),
             () = self.done.cancelled() => Ok(()),
-            () = self.wait_in_vain() => Ok(()),
+            () = self.wait_for_first_task() => Ok(()),
         };
         self.finish().await;
         if let Some(listener) = listener {
             listener.stop(true).await;
         }
         stopped.map_err(|source| NodeError::Server { server: self.options.server.clone(), source })?;
-        Ok(match *self.only.lock().expect("no holder of this lock can panic") {
-            Only::Awaited => TaskEnd::NoTask,
-            Only::Taken => TaskEnd::Released,
-            Only::Ended(end) => end,
+        Ok(match *self.sole.lock().expect("no holder of this lock can panic") {
+            SoleTask::Awaited => TaskEnd::NoTask,
+            SoleTask::Taken => TaskEnd::Released,
+            SoleTask::Ended(end) => end,
         })
     }
 
     /// Returns when an ephemeral node has waited for a task as long as it may.
-    async fn wait_in_vain(&self) {
+    async fn wait_for_first_task(&self) {
         let Some(wait) = self.options.ephemeral.and_then(|ephemeral| ephemeral.wait) else {
             return std::future::pending().await;
         };
         tokio::time::sleep(wait).await;
-        if *self.only.lock().expect("no holder of this lock can panic") != Only::Awaited {
+        // From now on the server gives it nothing; what it has given already is here after a moment.
+        self.ending.store(true, Ordering::Relaxed);
+        let _ = self.client.heartbeat(self.identity.id, &self.heartbeat()).await;
+        tokio::time::sleep(PAUSE).await;
+        if *self.sole.lock().expect("no holder of this lock can panic") != SoleTask::Awaited {
             std::future::pending::<()>().await;
         }
     }
@@ -292,11 +304,7 @@ impl Node {
     /// Sends heartbeats until the server rejects the node.
     async fn heartbeat_loop(&self) -> ClientError {
         loop {
-            let heartbeat = Heartbeat {
-                health: health::now(&self.worker.work_dir, self.running_tasks().len()),
-                protocol: NODE_PROTOCOL.to_string(),
-            };
-            match self.client.heartbeat(self.identity.id, &heartbeat).await {
+            match self.client.heartbeat(self.identity.id, &self.heartbeat()).await {
                 Ok(_) => {}
                 Err(error @ (ClientError::Unknown(_) | ClientError::Misunderstood(_))) => return error,
                 Err(error) => tracing::warn!(%error, "failed to send the heartbeat; retrying"),
@@ -323,10 +331,19 @@ impl Node {
                     for task in lease.stop {
                         self.cancel(task);
                     }
+                    let mut is_rejected = false;
                     for offer in lease.offers {
                         if let Err(why) = self.take(convert::lease(offer.lease), offer.issue_id).await {
                             tracing::info!(task_id = %offer.lease.task, ?why, "rejected an offered task");
+                            is_rejected = true;
                         }
+                    }
+                    if self.is_ending() {
+                        // Before the server can give it another one.
+                        let _ = self.client.heartbeat(self.identity.id, &self.heartbeat()).await;
+                    }
+                    if is_rejected {
+                        tokio::time::sleep(PAUSE).await;
                     }
                 }
                 Err(error @ (ClientError::Unknown(_) | ClientError::Misunderstood(_))) => return error,
@@ -336,6 +353,15 @@ impl Node {
                 }
             }
         }
+    }
+
+    fn heartbeat(&self) -> Heartbeat {
+        Heartbeat { health: self.health().0, protocol: NODE_PROTOCOL.to_string() }
+    }
+
+    /// Whether it takes no further tasks: an ephemeral node that has its task, or has waited long enough.
+    fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::Relaxed)
     }
 
     /// Returns the running tasks, and the ended ones whose reports the server does not have yet.
@@ -354,7 +380,7 @@ impl Node {
 
     /// Returns the node's health for a request.
     pub(crate) fn health(&self) -> (patchwright_domain::node::Health, u32) {
-        (health::now(&self.worker.work_dir, self.running_tasks().len()), self.options.capacity)
+        (health::now(&self.worker.work_dir, self.running_tasks().len(), self.is_ending()), self.options.capacity)
     }
 
     pub(crate) fn now(&self) -> jiff::Timestamp {
@@ -392,11 +418,12 @@ impl Node {
                 return Err(Rejected::NoDisk);
             }
             if self.options.ephemeral.is_some() {
-                let mut only = self.only.lock().expect("no holder of this lock can panic");
-                if *only != Only::Awaited {
+                let mut sole = self.sole.lock().expect("no holder of this lock can panic");
+                if *sole != SoleTask::Awaited {
                     return Err(Rejected::Stopping);
                 }
-                *only = Only::Taken;
+                *sole = SoleTask::Taken;
+                self.ending.store(true, Ordering::Relaxed);
             }
             running.insert(lease.task, Running { cancel: cancel.clone(), session: Arc::clone(&session) });
         }
@@ -413,11 +440,15 @@ impl Node {
         // The last thing that happens to a task of an ephemeral node, also if it panics.
         let _done = self.options.ephemeral.map(|_| self.done.clone().drop_guard());
         let Some(end) = self.worker.work(session, lease, &cancel, &self.abandon).await else { return };
-        *self.only.lock().expect("no holder of this lock can panic") = Only::Ended(end_of(&end));
+        *self.end.lock().expect("no holder of this lock can panic") = Some(end_of(&end));
         let report = report(lease, session.branch(), end);
         if let Err(error) = self.reports.keep(&PendingReport { issue_id, report: report.clone() }) {
             tracing::error!(%error, "failed to store the report on disk; sending it anyway");
-            let _ = self.client.report(issue_id, &report).await;
+            if self.client.report(issue_id, &report).await.is_ok() {
+                let end = self.end.lock().expect("no holder of this lock can panic").take();
+                *self.sole.lock().expect("no holder of this lock can panic") =
+                    end.map_or(SoleTask::Taken, SoleTask::Ended);
+            }
         }
         self.report_once().await;
     }
@@ -437,7 +468,13 @@ impl Node {
         for kept in self.reports.waiting() {
             let task = kept.report.task_id;
             match self.client.report(kept.issue_id, &kept.report).await {
-                Ok(()) => self.reports.forget(task),
+                Ok(()) => {
+                    self.reports.forget(task);
+                    let end = self.end.lock().expect("no holder of this lock can panic").take();
+                    if let Some(end) = end {
+                        *self.sole.lock().expect("no holder of this lock can panic") = SoleTask::Ended(end);
+                    }
+                }
                 Err(ClientError::Gone) => {
                     tracing::info!(task_id = %task, "discarding the report: the task does not belong to this node any more");
                     self.reports.forget(task);

@@ -3,11 +3,19 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// A folder that is being filled. What a process left that was killed is deleted by the next one.
+/// A folder that is being filled. It is deleted if it does not become complete; what a process left that was killed is deleted by
+/// the next one.
 #[derive(Debug)]
 pub(crate) struct DraftFolder {
     place: PathBuf,
     draft: PathBuf,
+}
+
+impl Drop for DraftFolder {
+    fn drop(&mut self) {
+        // After it has been moved there is nothing.
+        let _ = std::fs::remove_dir_all(&self.draft);
+    }
 }
 
 impl DraftFolder {

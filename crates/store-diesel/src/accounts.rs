@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use diesel::prelude::*;
+use diesel::upsert::excluded;
 use jiff::Timestamp;
 use patchwright_core::accounts::{AccountError, Accounts, ApiToken, Session};
 use patchwright_core::audit::AuditEntry;
@@ -216,8 +217,13 @@ statements! {
             if others >= limit {
                 return Ok(false);
             }
-            conn.delete_preference(&row.account_id, &row.name)?;
-            diesel::insert_into(preference::table).values(row).execute(conn).map(|_| true)
+            diesel::insert_into(preference::table)
+                .values(row)
+                .on_conflict((preference::account_id, preference::name))
+                .do_update()
+                .set(preference::value.eq(excluded(preference::value)))
+                .execute(conn)
+                .map(|_| true)
         }
 
         fn token_with_account(conn, hash: &str, now: i64) -> QueryResult<Option<(TokenRow, AccountRow)>> {

@@ -36,8 +36,9 @@ pub(crate) fn channel() -> (Arc<dyn LogSink>, LogShipper) {
 #[async_trait]
 impl LogSink for LogWriter {
     fn write_message(&self, level: LogLevel, message: &str) {
-        let now = Timestamp::now();
-        let _ = self.0.try_send(format!("{now:.0} {} {message}\n", level.as_str()).into_bytes());
+        let (now, level) = (Timestamp::now(), level.as_str());
+        let lines: String = message.lines().map(|line| format!("{now:.0} {level} {line}\n")).collect();
+        let _ = self.0.try_send(lines.into_bytes());
     }
 
     async fn write(&self, output: &[u8]) {

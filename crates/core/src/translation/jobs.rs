@@ -60,8 +60,8 @@ pub(super) const SENTENCES: &[Sentence] = &[
         "nothing broke, but the tests of the change show nothing: {} could not be loaded, neither before the change nor after it",
         "没有测试被破坏，但本次修改的测试什么也不能表明：{} 在修改前后都无法加载",
     ),
-    ("{} failed after the change, {} before it", "修改后 {} 个失败，修改前 {} 个"),
-    ("{} ran after the change, {} before it", "修改后运行了 {} 个，修改前 {} 个"),
+    ("{} failed after the change, {} before it", "修改后{}失败，修改前 {} 个"),
+    ("{} ran after the change, {} before it", "修改后运行了{}，修改前 {} 个"),
     (
         "fewer tests fail than before, but the runner does not say which, so that nothing is proven",
         "失败的测试比以前少，但运行器没有说明是哪些，因此什么也没有证明",

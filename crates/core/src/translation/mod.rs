@@ -8,7 +8,7 @@ mod services;
 mod words;
 
 /// An English sentence and the Chinese one. The English one has a place for each part that differs: `{}` for anything, `{#}` for a
-/// number, `{w}` for one of [`words::WORDS`]. In the Chinese one `{}` stands for each of them in turn, or `{0}`, `{1}` where the order
+/// number, `{w}` for one of [`words::WORDS`], `{s}` for another sentence of the tables. In the Chinese one `{}` stands for each of them in turn, or `{0}`, `{1}` where the order
 /// differs. What stands in backticks or quotation marks there is never translated.
 type Sentence = (&'static str, &'static str);
 
@@ -16,6 +16,8 @@ const TABLES: [&[Sentence]; 4] = [requests::SENTENCES, jobs::SENTENCES, services
 
 /// How deep sentences are in one another: a job says what the forge said about what was asked of it.
 const MAX_DEPTH: usize = 4;
+/// The longest text that is looked up, in bytes. What is longer is the output of a program.
+const MAX_BYTES: usize = 4_000;
 
 /// Returns a sentence in Chinese; `None` if it is not known, such as a message of another program. What a sentence quotes stays as
 /// it is, unless that is a known sentence itself.
@@ -31,7 +33,7 @@ pub fn to_chinese(english: &str) -> Option<String> {
 }
 
 fn translate(english: &str, depth: usize) -> Option<String> {
-    let depth = depth.checked_sub(1)?;
+    let depth = depth.checked_sub(1).filter(|_| english.len() <= MAX_BYTES)?;
     let matching = TABLES.into_iter().flatten().filter_map(|(pattern, chinese)| {
         let found = parts_of(pattern, english)?;
         Some((literal_len(pattern), chinese, found))
@@ -46,8 +48,7 @@ fn translate(english: &str, depth: usize) -> Option<String> {
 /// Translates a sentence of several, and one that names its subject first.
 fn translate_parts(english: &str, depth: usize) -> Option<String> {
     if english.contains("; ") {
-        let parts: Vec<Option<String>> = english.split("; ").map(|part| translate(part, depth)).collect();
-        let parts: Option<Vec<String>> = parts.into_iter().collect();
+        let parts: Option<Vec<String>> = english.split("; ").map(|part| translate(part, depth)).collect();
         return parts.map(|parts| parts.join("；"));
     }
     let (subject, rest) = english.split_once(": ")?;
@@ -60,9 +61,11 @@ enum Place {
     Anything,
     Number,
     Word,
+    Sentence,
 }
 
-const PLACES: [(&str, Place); 3] = [("{}", Place::Anything), ("{#}", Place::Number), ("{w}", Place::Word)];
+const PLACES: [(&str, Place); 4] =
+    [("{}", Place::Anything), ("{#}", Place::Number), ("{w}", Place::Word), ("{s}", Place::Sentence)];
 
 /// Returns the text before the first place of a pattern, the place, and the rest.
 fn next_place(pattern: &str) -> Option<(&str, Place, &str)> {
@@ -93,7 +96,14 @@ fn parts_of<'a>(pattern: &str, sentence: &'a str) -> Option<Vec<(Place, &'a str)
             None => rest.strip_suffix(pattern)?.len(),
         };
         let part = &rest[..length];
-        if place == Place::Number && !part.bytes().all(|byte| byte.is_ascii_digit()) {
+        let is_one = match place {
+            Place::Anything => true,
+            Place::Number => !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()),
+            Place::Word => words::WORDS.iter().any(|(word, _)| *word == part),
+            // What is in it is not one of a kind that has others in it.
+            Place::Sentence => translate(part, 1).is_some(),
+        };
+        if !is_one {
             return None;
         }
         found.push((place, part));
@@ -117,6 +127,7 @@ fn fill(chinese: &str, found: &[(Place, &str)], depth: usize) -> String {
         let is_quoted = before.ends_with(['`', '“']);
         let translated = match place {
             Place::Anything if !is_quoted => translate(part, depth),
+            Place::Sentence => translate(part, depth),
             Place::Word => words::WORDS.iter().find(|(word, _)| *word == part).map(|(_, word)| (*word).to_owned()),
             Place::Anything | Place::Number => None,
         };
@@ -165,6 +176,14 @@ mod tests {
         ] {
             assert_eq!(to_chinese(english).as_deref(), Some(chinese));
         }
-        assert_eq!(to_chinese("a sentence that nobody knows"), None);
+        for unknown in [
+            "a sentence that nobody knows",
+            "a module that is missing cannot be imported",
+            "`cc` is not a program",
+            "AssertionError: it is not equal",
+            &"the test suite is empty; ".repeat(1_000),
+        ] {
+            assert_eq!(to_chinese(unknown), None);
+        }
     }
 }

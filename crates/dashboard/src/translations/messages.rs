@@ -48,8 +48,8 @@ words! {
     order_oldest: "Oldest", "最早";
     order_updated: "Last updated", "最近更新";
     action: "Action", "操作";
-    next_page: "Older issues", "更早的问题";
-    first_page: "Newest", "最新";
+    next_page: "Next page", "下一页";
+    first_page: "First page", "第一页";
     start_selected: "Start selected", "批量启动";
     select: "Select", "选择";
     no_issues: "No issues yet", "还没有问题";

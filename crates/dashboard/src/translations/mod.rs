@@ -95,7 +95,7 @@ impl Translations {
     }
 
     /// Returns what an entry of the audit log says was done; its code if that is not known.
-    pub fn audited<'a>(&self, action: &'a str) -> &'a str {
+    pub fn audit_action<'a>(&self, action: &'a str) -> &'a str {
         let known = audit::ACTIONS.iter().find(|(code, ..)| *code == action);
         match known {
             Some((_, english, _)) if self.language_code == Language::English.code() => english,

@@ -18,7 +18,11 @@ fn name_of(list: &str, label: &str) -> String {
 }
 
 /// Returns the filters that the viewer keeps for a list, by label.
-pub(super) async fn saved(page: &PageRequest, state: &State, list: &str) -> Result<Vec<SavedFilter>, ManagementError> {
+pub(super) async fn list_saved(
+    page: &PageRequest,
+    state: &State,
+    list: &str,
+) -> Result<Vec<SavedFilter>, ManagementError> {
     let prefix = name_of(list, "");
     let kept = state.management.preferences().list(&page.principal).await?;
     let filter = |(name, query): (String, String)| {

@@ -10,7 +10,7 @@ use patchwright_management::{ManagementError, Principal, StartOptions};
 use serde::Deserialize;
 
 use super::State;
-use super::filters::{query_of, saved};
+use super::filters::{list_saved, query_of};
 use super::form::Submission;
 use super::page_request::{PageError, PageRequest, parse_id, parse_word, repository_names};
 
@@ -97,7 +97,7 @@ async fn render_list(page: &PageRequest, query: &IssueQuery, state: &State) -> R
         may_import: page.principal.is_admin(),
         next: last.map(|issue| query.next(issue)),
         is_later: !query.cursor.is_empty(),
-        saved: &saved(page, state, "/issues").await?,
+        saved: &list_saved(page, state, "/issues").await?,
         query: &query_of(&query.fields()),
     }
     .html())

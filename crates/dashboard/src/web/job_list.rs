@@ -8,7 +8,7 @@ use patchwright_management::ManagementError;
 use serde::Deserialize;
 
 use super::State;
-use super::filters::{query_of, saved};
+use super::filters::{list_saved, query_of};
 use super::page_request::{PageError, PageRequest, parse_word, repository_names};
 use crate::page::{JobListFilter, JobListRow, Jobs, Page as _};
 
@@ -84,7 +84,7 @@ async fn render(page: &PageRequest, query: &JobListQuery, state: &State) -> Resu
         filter: &filter,
         next: last.map(|job| query.next(job.id)),
         is_later: !query.cursor.is_empty(),
-        saved: &saved(page, state, "/jobs").await?,
+        saved: &list_saved(page, state, "/jobs").await?,
         query: &query_of(&query.fields()),
     }
     .html())

@@ -52,21 +52,11 @@ pub(super) fn layout_of(request: &HttpRequest) -> Layout {
     Layout::new(language.unwrap_or_else(|| Language::of(accepted)), theme.unwrap_or_default(), path)
 }
 
-/// Applies the language and theme that a user has chosen elsewhere, in a browser where none was chosen.
-async fn apply_preferences(
-    request: &HttpRequest,
-    state: &State,
-    principal: &Principal,
-    layout: &mut Layout,
-) -> Result<(), ManagementError> {
-    let is_chosen = |cookie: &str| request.cookie(cookie).is_some();
-    if is_chosen(LANGUAGE_COOKIE) && is_chosen(THEME_COOKIE) {
-        return Ok(());
-    }
+/// Applies the language and theme that a user has chosen, in whichever browser. Without one, those of this browser stay.
+async fn apply_preferences(state: &State, principal: &Principal, layout: &mut Layout) -> Result<(), ManagementError> {
     let kept = state.management.preferences().list(principal).await?;
-    let kept = |cookie: &str, name: &str| kept.get(name).filter(|_| !is_chosen(cookie));
-    let language = kept(LANGUAGE_COOKIE, LANGUAGE).and_then(|code| Language::parse(code));
-    let theme = kept(THEME_COOKIE, THEME).and_then(|code| Theme::parse(code));
+    let language = kept.get(LANGUAGE).and_then(|code| Language::parse(code));
+    let theme = kept.get(THEME).and_then(|code| Theme::parse(code));
     layout.language = language.unwrap_or(layout.language);
     layout.theme = theme.unwrap_or(layout.theme);
     Ok(())
@@ -174,7 +164,7 @@ impl FromRequest for PageRequest {
                     let viewer =
                         Viewer { login: principal.login().to_owned(), csrf: principal.csrf().map(str::to_owned) };
                     let mut layout = layout_of(&request).seen_by(viewer);
-                    if let Err(error) = apply_preferences(&request, &state, &principal, &mut layout).await {
+                    if let Err(error) = apply_preferences(&state, &principal, &mut layout).await {
                         return Err(PageError::new(&request, error));
                     }
                     let model = state.management.engine().model();

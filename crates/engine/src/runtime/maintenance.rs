@@ -9,11 +9,12 @@ use jiff::{SignedDuration, Timestamp};
 use patchwright_core::CancellationToken;
 use patchwright_core::credentials::Credentials;
 use patchwright_core::database::Database;
+use patchwright_core::fault::Fault;
 use patchwright_core::idempotency::IdempotencyKeys;
 use patchwright_core::node_client::NodeClient;
 use patchwright_core::notifications::Channels;
 use patchwright_core::query::Queries;
-use patchwright_core::redelivery::{PolledRepository, Redelivery};
+use patchwright_core::redelivery::Redelivery;
 use patchwright_core::store::{Retention, StoreError};
 use patchwright_domain::{NodeId, PlatformId, RepoName};
 use tokio::sync::Mutex;
@@ -42,6 +43,9 @@ const MAX_REDELIVERY_AGE: SignedDuration = SignedDuration::from_hours(72);
 const FIRST_POLL_AGE: SignedDuration = SignedDuration::from_hours(72);
 /// How many repositories are polled at the same time.
 const CONCURRENT_POLLS: usize = 4;
+/// How long a repository that cannot be polled is left alone at most, unless its platform says otherwise.
+const MAX_POLL_PAUSE: Duration = Duration::from_secs(3600);
+const MAX_POLL_DOUBLINGS: u32 = 12;
 
 /// How often open pull requests are compared with their base.
 const REBASE_INTERVAL: Duration = Duration::from_secs(10 * 60);
@@ -123,7 +127,7 @@ fn recover(
         engine: Arc::clone(engine),
         platform: platform.clone(),
         source: Arc::clone(redelivery),
-        next: Mutex::default(),
+        polls: Mutex::default(),
     });
     every(tasks, stop, redelivery.poll_interval(), move || {
         let poller = Arc::clone(&poller);
@@ -238,8 +242,18 @@ struct Poller {
     engine: Arc<Engine>,
     platform: PlatformId,
     source: Arc<dyn Redelivery>,
-    /// From when the next poll of a repository asks.
-    next: Mutex<HashMap<RepoName, Timestamp>>,
+    polls: Mutex<HashMap<RepoName, PollState>>,
+}
+
+/// What is known about the polls of a repository.
+#[derive(Debug, Clone, Copy)]
+struct PollState {
+    /// From when the next poll asks.
+    since: Timestamp,
+    /// When the next poll may be.
+    not_before: Timestamp,
+    /// How often polling has failed in a row.
+    failures: u32,
 }
 
 impl Poller {
@@ -251,41 +265,61 @@ impl Poller {
                 return;
             }
         };
-        let mut next = self.next.lock().await;
-        next.retain(|name, _| repositories.iter().any(|repository| repository.name == *name));
-        let first = ago(&self.engine, FIRST_POLL_AGE);
-        let since = |repository: &PolledRepository| {
-            let known = next.get(&repository.name).copied();
-            known.unwrap_or_else(|| repository.added_at.map_or(first, |added_at| added_at.max(first)))
-        };
-        let due: Vec<_> = repositories.iter().map(|repository| (repository.name.clone(), since(repository))).collect();
+        let mut polls = self.polls.lock().await;
+        polls.retain(|name, _| repositories.iter().any(|repository| repository.name == *name));
+        let (now, first) = (self.engine.now(), ago(&self.engine, FIRST_POLL_AGE));
+        for repository in repositories {
+            let since = repository.added_at.map_or(first, |added_at| added_at.max(first));
+            polls.entry(repository.name).or_insert(PollState { since, not_before: now, failures: 0 });
+        }
+        let due: Vec<(RepoName, PollState)> = polls
+            .iter()
+            .filter(|(_, state)| state.not_before <= now)
+            .map(|(name, state)| (name.clone(), *state))
+            .collect();
         for together in due.chunks(CONCURRENT_POLLS) {
-            let mut polls = JoinSet::new();
-            for (name, since) in together.iter().cloned() {
+            let mut running = JoinSet::new();
+            for (name, state) in together.iter().cloned() {
                 let poller = Arc::clone(&self);
-                polls.spawn(async move { poller.poll(&name, since).await.map(|at| (name, at)) });
+                running.spawn(async move { (name.clone(), poller.poll(&name, state).await) });
             }
-            next.extend(polls.join_all().await.into_iter().flatten());
+            while let Some(polled) = running.join_next().await {
+                match polled {
+                    Ok((name, state)) => drop(polls.insert(name, state)),
+                    Err(error) => tracing::error!(error = %error, "polling a repository ended with a panic"),
+                }
+            }
         }
     }
 
-    /// Takes in the mentions of a repository since a time. Returns from when the next poll asks, unless this one has to be
-    /// repeated.
-    async fn poll(&self, repo: &RepoName, since: Timestamp) -> Option<Timestamp> {
+    /// Takes in the mentions of a repository, and returns when and from where the next poll is.
+    async fn poll(&self, repo: &RepoName, state: PollState) -> PollState {
         let mention = format!("@{}", self.engine.settings().app_name.to_lowercase());
-        let (deliveries, next) = match self.source.poll(repo, since, &mention).await {
+        let (deliveries, next) = match self.source.poll(repo, state.since, &mention).await {
             Ok(found) => found,
             Err(error) => {
                 tracing::warn!(error = %error, %repo, "failed to poll the repository for mentions");
-                return None;
+                return self.postpone(state, error.fault());
             }
         };
         for delivery in deliveries {
             if let Err(error) = self.engine.take(&self.platform, delivery, String::new()).await {
                 tracing::warn!(error = %error, %repo, "failed to accept a mention; retrying");
-                return None;
+                return self.postpone(state, Fault::RETRY);
             }
         }
-        Some(next)
+        PollState { since: next, failures: 0, ..state }
+    }
+
+    /// Postpones the next poll: for as long as the platform says, or twice as long as the last time.
+    fn postpone(&self, state: PollState, fault: Fault) -> PollState {
+        let asked = match fault {
+            Fault::Retry { after } => after.unwrap_or_default(),
+            Fault::Missing | Fault::Denied | Fault::Internal => Duration::ZERO,
+        };
+        let usual = self.source.poll_interval() * 2_u32.saturating_pow(state.failures.min(MAX_POLL_DOUBLINGS));
+        let wait = usual.min(MAX_POLL_PAUSE).max(asked);
+        let not_before = self.engine.now().saturating_add(wait).unwrap_or(Timestamp::MAX);
+        PollState { not_before, failures: state.failures + 1, ..state }
     }
 }

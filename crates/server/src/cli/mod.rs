@@ -304,7 +304,7 @@ async fn run_command(command: Command, config: Config) -> CommandResult {
         Command::Issues(args) => remotely(config, args, issues::issues).await,
         Command::Tasks(args) => remotely(config, args, issues::tasks).await,
         Command::Repositories(Remotely { command, remote }) => match command {
-            RepositoriesCommand::BuiltIn(command) => command::repositories::run(config, command).await,
+            RepositoriesCommand::BuiltIn(command) => command::repositories::run(config, command, &remote).await,
             RepositoriesCommand::Registered(command) => {
                 manage::repositories(Remote::new(config, remote)?, command).await
             }

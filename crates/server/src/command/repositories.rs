@@ -9,7 +9,7 @@ use patchwright_local::LOCAL;
 use patchwright_management::{ManagementError, Principal};
 
 use super::CommandResult;
-use crate::cli::BuiltInCommand;
+use crate::cli::{BuiltInCommand, RemoteArgs};
 use crate::compose::{App, Overrides, compose, git_options, public_url};
 use crate::config::Config;
 use crate::draft_folder::DraftFolder;
@@ -21,7 +21,12 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 /// The owner of a repository whose path or address names none.
 const OWNER: &str = "local";
 
-pub(crate) async fn run(config: Config, command: BuiltInCommand) -> CommandResult {
+pub(crate) async fn run(config: Config, command: BuiltInCommand, remote: &RemoteArgs) -> CommandResult {
+    if remote.server.is_some() || remote.token.is_some() || remote.json {
+        let detail = "this is done on the server's own machine, in its DATA_DIR, and prints text: leave out --server, --token and \
+                      --json, and PATCHWRIGHT_SERVER and PATCHWRIGHT_TOKEN";
+        return Err(detail.into());
+    }
     telemetry::start(&config, true);
     let app = compose(&config, Overrides::default()).await?;
     let name = match command {
@@ -34,8 +39,12 @@ pub(crate) async fn run(config: Config, command: BuiltInCommand) -> CommandResul
             import(&config, &app, &source, branch.as_deref(), name).await?
         }
     };
-    register(&app, &name).await?;
     let folder = app.local.path_of(&name);
+    if let Err(error) = register(&app, &name).await {
+        // It can be repeated.
+        let _ = std::fs::remove_dir_all(&folder);
+        return Err(error);
+    }
     say(&format!("{name} is at {}", folder.display()));
     say(&format!("Clone it:       git clone {}", folder.display()));
     say(&format!("Open an issue:  {}/issues/new?repository={name}", public_url(&config, None)));
@@ -65,7 +74,7 @@ async fn import(
     let draft = begin(app, &name)?;
     let imported = import_repository(&git_options(config), source, branch.as_ref(), None, draft.path()).await?;
     draft.finish()?;
-    say(&format!("The branch {imported} of {source} was copied."));
+    say(&format!("The branch {imported} was copied."));
     Ok(name)
 }
 
@@ -94,6 +103,9 @@ fn parse_name(name: &str) -> Result<RepoName, Failure> {
 /// Returns the name of a path or address: its last two parts, or [`OWNER`] and the last one.
 fn name_of(source: &str) -> Result<RepoName, Failure> {
     let unusable = || format!("`{source}` has no name that can be used here; give one with --name owner/name");
+    if source.contains('@') && source.contains(':') && !source.contains("://") {
+        return Err(format!("`{source}` is an address of ssh; write it as ssh://USER@HOST/PATH").into());
+    }
     if let Some((_, address)) = source.split_once("://") {
         let (_, path) = address.split_once('/').ok_or_else(unusable)?;
         return last_parts(path, 2).ok_or_else(|| unusable().into());
@@ -128,6 +140,8 @@ mod tests {
         ] {
             assert_eq!(name_of(source).unwrap().to_string(), name, "{source}");
         }
+        let scp = name_of("git@git.example.com:acme/shop.git").unwrap_err().to_string();
+        assert!(scp.contains("ssh://USER@HOST/PATH"), "{scp}");
         for source in ["https://git.example.com", "https://git.example.com/", "/"] {
             let error = name_of(source).unwrap_err().to_string();
             assert!(error.contains("--name owner/name"), "{source}: {error}");

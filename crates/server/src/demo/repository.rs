@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use patchwright_domain::{BranchName, RepoName};
-use patchwright_gitops_gix::{reset_to_first_commit, seed_repository};
+use patchwright_gitops_gix::{restore_first_commit, seed_repository};
 use patchwright_local::{LOCAL, LocalForge};
 use patchwright_management::{DemoIssue, DemoRepository};
 
@@ -31,7 +31,8 @@ fn prepare(folder: &Path) -> Result<(), String> {
     let branch = BranchName::parse("main").expect("it is a branch");
     let failed = |error: &dyn std::error::Error| format!("the demo repository cannot be created: {error}");
     if folder.exists() {
-        return reset_to_first_commit(folder, &branch).map(|_| ()).map_err(|error| failed(&error));
+        let restored = restore_first_commit(folder, &branch, jiff::Timestamp::now());
+        return restored.map(|_| ()).map_err(|error| failed(&error));
     }
     let draft = DraftFolder::new(folder).map_err(|error| failed(&error))?;
     seed_repository(draft.path(), &branch, FILES, jiff::Timestamp::now()).map_err(|error| failed(&error))?;

@@ -5,7 +5,7 @@ use patchwright_core::query::{IssueFilter, JobFilter, Queries as _, TaskFilter, 
 use patchwright_core::store::{ConcurrencyLimits, JobWrite, Step, Store as _, Write};
 use patchwright_domain::issue::IssueOrder;
 use patchwright_domain::job::report::Verdict;
-use patchwright_domain::job::{JobEvent, JobSummary, Lease, WorkerEvent};
+use patchwright_domain::job::{JobEvent, JobState, JobSummary, Lease, UNTIL_APPROVED, WorkerEvent};
 use patchwright_domain::node::WorkCommand;
 use patchwright_domain::{Issue, Job, JobStatus};
 use patchwright_store_diesel::DieselStore;
@@ -149,4 +149,35 @@ async fn requested_work_is_the_command_or_else_the_instructions(store: DieselSto
 #[tokio::test(flavor = "multi_thread")]
 async fn requested_work_is_the_command_or_else_the_instructions_on_both_databases() {
     on_both_databases(requested_work_is_the_command_or_else_the_instructions).await;
+}
+
+/// The query in the Helm chart by which KEDA scales nodes.
+fn scaling_query() -> String {
+    let chart = include_str!("../../../../deploy/helm/patchwright/templates/nodes.yaml");
+    let query = chart.split_once("query: >-").unwrap().1.split_once("targetQueryValue").unwrap().0;
+    let until = UNTIL_APPROVED.as_microsecond();
+    let query = query.replace(&format!("{{{{ int64 {until} }}}}"), &until.to_string());
+    query.replace("count(*)", "count(*) AS number").split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+async fn nodes_are_scaled_by_the_jobs_that_run_or_may_run(store: DieselStore, sql: Sql) {
+    let count = async || sql.number(&scaling_query()).await;
+    assert_eq!(count().await, 0);
+    for n in 1..=3 {
+        store.commit(new_job(n)).await.unwrap();
+    }
+    assert_eq!(count().await, 3);
+    let lease = Lease { holder: "w".to_owned(), task_id: task_id(1), until: after(60) };
+    store.claim_job(after(1), std::sync::Arc::new(lease), ConcurrencyLimits::default()).await.unwrap();
+    assert_eq!(count().await, 3, "one runs, and needs its node");
+    let known = store.job(job_id(3)).await.unwrap().unwrap();
+    let held = Job { state: JobState::Queued { not_before: UNTIL_APPROVED }, ..known.value.clone() };
+    let step = Step { job: Some(JobWrite::update(&known, held)), ..Step::default() };
+    store.commit(step).await.unwrap();
+    assert_eq!(count().await, 2, "a plan that waits for approval needs none");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_are_scaled_by_the_jobs_that_run_or_may_run_on_both_databases() {
+    on_both_databases(nodes_are_scaled_by_the_jobs_that_run_or_may_run).await;
 }

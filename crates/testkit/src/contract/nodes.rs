@@ -115,7 +115,7 @@ async fn a_node_is_changed_and_removed(store: &dyn FullStore) {
         invitation: None,
     };
     assert!(store.change_node(node(1).id, change, audit_entry("node.changed")).await.unwrap());
-    let health = Health { load: 0.5, disk_free: Some(1 << 40), running: 3 };
+    let health = Health { load: 0.5, disk_free: Some(1 << 40), running: 3, is_ending: true };
     store.record_health(node(1).id, &health, after(5)).await.unwrap();
     store.record_use(node(1).id, after(6)).await.unwrap();
     let found = store.node(node(1).id).await.unwrap().unwrap().node;

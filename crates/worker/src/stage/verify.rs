@@ -54,14 +54,17 @@ pub(super) async fn run(context: &StageContext<'_>) -> Result<Outcome, StageErro
         reproduction: fix.reproduction.clone(),
     };
     let sandbox = context.tools.sandbox.as_ref();
-    let found = verify(&source, sandbox, &request, context.progress, context.cancel).await?;
+    let mut found = verify(&source, sandbox, &request, context.progress, context.cancel).await?;
     let again =
         (context.llm.is_some() || context.job.command.is_some()) && !context.job.is_rebase() && !fix.is_fetched();
     let (feedback, found_no_fault) = (describe_failures(&found), found.shows_no_fault);
+    // Before they are shortened: a secret that is cut in two is known to nobody.
+    found.failures =
+        found.failures.into_iter().map(|(name, text)| (name, context.tools.redactor.redact(&text))).collect();
     let mut report = found.into_report(Some(fix.commit.clone()), sandbox.isolation());
     let asked = context.policy.ready_when;
     report.draft_until = (report.verdict == Verdict::FixedProven && !asked.accepts(report.proof)).then_some(asked);
-    report.log_tail = context.tools.redactor.redact(&report.log_tail);
+    report = context.tools.redactor.redact_verification(report);
     let must_be_revised = report.verdict.is_harmful() || report.verdict == Verdict::StillFailing || found_no_fault;
     if must_be_revised && again {
         let feedback = context.tools.redactor.redact(&feedback);

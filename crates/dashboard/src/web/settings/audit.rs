@@ -18,8 +18,8 @@ pub(super) async fn view(context: &SettingsContext<'_>, cursor: &str) -> Result<
         cells: vec![
             Cell::Time(Some(entry.at)),
             Cell::Text(entry.actor.clone()),
-            Cell::Name(w.audited(&entry.action).to_owned(), entry.action.clone()),
-            Cell::Name(entry.subject.clone(), entry.detail.clone()),
+            Cell::Name(w.audit_action(&entry.action).to_owned(), entry.action.clone()),
+            Cell::Name(entry.subject.clone(), w.sentence(&entry.detail)),
         ],
         buttons: vec![],
         links: vec![],
