@@ -150,7 +150,7 @@ enum SoleTask {
     #[default]
     Awaited,
     Taken,
-    /// The server has its report, or has given it to another node.
+    /// The server has its report.
     Ended(TaskEnd),
 }
 
@@ -258,6 +258,9 @@ impl Node {
             listener.stop(true).await;
         }
         stopped.map_err(|source| NodeError::Server { server: self.options.server.clone(), source })?;
+        if self.options.ephemeral.is_none() {
+            return Ok(TaskEnd::NoTask);
+        }
         Ok(match *self.sole.lock().expect("no holder of this lock can panic") {
             SoleTask::Awaited => TaskEnd::NoTask,
             SoleTask::Taken => TaskEnd::Released,
