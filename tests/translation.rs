@@ -157,7 +157,7 @@ fn literals(tokens: TokenStream, found: &mut Vec<String>) {
 }
 
 /// Returns a literal as a sentence: without its line breaks, and with something in each of its places.
-fn sentence(literal: &str) -> String {
+fn render_literal(literal: &str) -> String {
     let mut out = String::new();
     let mut rest = literal;
     while let Some(start) = rest.find(['{', '\\']) {
@@ -199,7 +199,7 @@ fn every_sentence_for_people_is_known_in_chinese() {
         let mut found = Vec::new();
         literals(TokenStream::from_str(&source).unwrap(), &mut found);
         for literal in found {
-            let sentence = sentence(&literal);
+            let sentence = render_literal(&literal);
             let is_short = sentence.split_whitespace().count() < MIN_WORDS;
             let is_known = to_chinese(&sentence).is_some() || OTHERS.contains(&sentence.as_str());
             if !is_short && !is_known && sentence.is_ascii() && !sentence.contains('\n') {

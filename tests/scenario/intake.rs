@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use patchwright_domain::Job;
 use patchwright_testkit::postgres;
 use serde_json::{Value, json};
 
@@ -133,12 +134,8 @@ async fn one_label_told_by_two_hooks_is_one_wish_and_the_label_set_again_another
     test_server.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn mentions_are_found_where_no_delivery_can_come() {
-    let git_settings = [("POLL_REPOSITORIES", REPO), ("POLL_INTERVAL", "1")];
-    let test_server = TestServer::start_with(good_answers(), &git_settings).await;
-    let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-    test_server.github.list_comment(77, 42, "alice", "@patchwright fix", &now);
+/// Waits until polling has found a comment, and for the end of its job.
+async fn expect_end_of_polled_job(test_server: &TestServer) -> Job {
     test_server
         .wait_until("the comment is found", async || {
             test_server.admit().await;
@@ -146,7 +143,16 @@ async fn mentions_are_found_where_no_delivery_can_come() {
         })
         .await;
     let job = test_server.expect_a_job().await;
-    let job = test_server.expect_end(job).await;
+    test_server.expect_end(job).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mentions_are_found_where_no_delivery_can_come() {
+    let git_settings = [("POLL_REPOSITORIES", REPO), ("POLL_INTERVAL", "1")];
+    let test_server = TestServer::start_with(good_answers(), &git_settings).await;
+    let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    test_server.github.list_comment(77, 42, "alice", "@patchwright fix", &now);
+    let job = expect_end_of_polled_job(&test_server).await;
     assert_eq!((job.trigger.comment_id.as_deref(), job.trigger.actor.as_str()), (Some("77"), "alice"));
     // The same event from the webhook changes nothing.
     let payload = TestServer::comment("@patchwright fix", "alice", 77).to_string();
@@ -172,14 +178,7 @@ async fn the_repositories_that_were_added_are_polled_once_that_is_switched_on() 
     let on = json!({"value": "true"});
     let changed = test_server.ask(&operator, Method::Put, "/api/v1/settings/POLL_REGISTERED", Some(&on)).await;
     assert_eq!(changed.status, 200, "{}", changed.text());
-    test_server
-        .wait_until("the comment is found", async || {
-            test_server.admit().await;
-            test_server.newest_job().await.is_some()
-        })
-        .await;
-    let job = test_server.expect_a_job().await;
-    let job = test_server.expect_end(job).await;
+    let job = expect_end_of_polled_job(&test_server).await;
     assert_eq!(job.trigger.comment_id.as_deref(), Some("77"), "what was written before it was added is left alone");
     assert_eq!(test_server.github.pulls().len(), 1);
     test_server.finish().await;

@@ -46,7 +46,7 @@ pub struct IssueFilter {
     pub text: Option<String>,
     /// Issues that the reader may see.
     pub visible: Visibility,
-    /// The order.
+    /// The order of the issues, in which `after` and `limit` count.
     pub order: IssueOrder,
     /// Issues after this one in the order: the next page.
     pub after: Option<IssueId>,

@@ -13,7 +13,7 @@ use crate::webhook::Delivery;
 /// A repository that is polled for mentions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PolledRepository {
-    /// The repository.
+    /// Its name on the platform.
     pub name: RepoName,
     /// When it was added: older mentions are left alone. `None` if that is not known.
     pub added_at: Option<Timestamp>,

@@ -36,7 +36,7 @@ pub enum IssueOrder {
 }
 
 impl IssueOrder {
-    /// All orders.
+    /// All orders, the default first.
     pub const ALL: [Self; 3] = [Self::Newest, Self::Oldest, Self::Updated];
 
     /// Returns the name in queries.

@@ -45,7 +45,7 @@ impl From<&JobSummary> for JobRow {
 impl JobRow {
     fn outcome(&self, words: &'static Translations) -> String {
         match (&self.failure, self.verdict) {
-            (Some(failure), _) => words.sentence(failure),
+            (Some(failure), _) => words.translate(failure),
             (None, Some(verdict)) => words.verdict(verdict).to_owned(),
             (None, None) => String::new(),
         }

@@ -106,7 +106,7 @@ pub struct Issues<'a> {
     pub repository: &'a str,
     /// The filter for a text.
     pub search: &'a str,
-    /// The order.
+    /// The order of the rows, which the link to the next page keeps.
     pub order: IssueOrder,
     /// The repositories to choose from.
     pub repositories: &'a [String],

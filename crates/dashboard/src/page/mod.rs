@@ -31,7 +31,7 @@ use askama::Template;
 /// A filter of a list that the viewer keeps.
 #[derive(Debug, Clone)]
 pub struct SavedFilter {
-    /// Its name.
+    /// The name that the viewer gave it.
     pub label: String,
     /// The URL of the list.
     pub url: String,

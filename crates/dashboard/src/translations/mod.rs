@@ -105,7 +105,7 @@ impl Translations {
     }
 
     /// Returns a sentence of the server in this language, as far as it is known: what another program said stays as it is.
-    pub fn sentence(&self, english: &str) -> String {
+    pub fn translate(&self, english: &str) -> String {
         let chinese = (self.language_code == Language::Chinese.code()).then(|| to_chinese(english)).flatten();
         chinese.unwrap_or_else(|| english.to_owned())
     }

@@ -143,10 +143,8 @@ pub(super) async fn start(
         command: form.text("command"),
         ..StartOptions::default()
     };
-    let result = match parse_id(&id, "issue") {
-        Ok(id) => state.management.issues().start(&page.principal, id, options).await,
-        Err(error) => Err(error),
-    };
+    let result =
+        async { state.management.issues().start(&page.principal, parse_id(&id, "issue")?, options).await }.await;
     let message = result.map(|_| page.translations().started);
     page.respond(message, form.return_to(&path_of(&id)))
 }
@@ -156,10 +154,7 @@ pub(super) async fn cancel(
     id: web::Path<String>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, PageError> {
-    let result = match parse_id(&id, "issue") {
-        Ok(id) => state.management.issues().cancel(&page.principal, id).await,
-        Err(error) => Err(error),
-    };
+    let result = async { state.management.issues().cancel(&page.principal, parse_id(&id, "issue")?).await }.await;
     let message = result.map(|_| page.translations().stopped);
     page.respond(message, form.return_to(&path_of(&id)))
 }
@@ -169,10 +164,7 @@ pub(super) async fn mark_ready(
     id: web::Path<String>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, PageError> {
-    let result = match parse_id(&id, "issue") {
-        Ok(id) => state.management.issues().mark_ready(&page.principal, id).await,
-        Err(error) => Err(error),
-    };
+    let result = async { state.management.issues().mark_ready(&page.principal, parse_id(&id, "issue")?).await }.await;
     let message = result.map(|_| page.translations().marked_ready);
     page.respond(message, form.return_to(&path_of(&id)))
 }
@@ -182,10 +174,7 @@ pub(super) async fn merge(
     id: web::Path<String>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, PageError> {
-    let result = match parse_id(&id, "issue") {
-        Ok(id) => state.management.issues().merge(&page.principal, id, true).await,
-        Err(error) => Err(error),
-    };
+    let result = async { state.management.issues().merge(&page.principal, parse_id(&id, "issue")?, true).await }.await;
     let message = result.map(|_| page.translations().noted_merged);
     page.respond(message, form.return_to(&path_of(&id)))
 }
@@ -200,7 +189,7 @@ pub(super) async fn start_batch(
             items.iter().filter_map(|item| item.result.as_ref().err()).map(ToString::to_string).collect();
         let Some(first) = errors.first() else { return Ok(page.translations().started) };
         let (started, all) = (items.len() - errors.len(), items.len());
-        let first = page.translations().sentence(first);
+        let first = page.translations().translate(first);
         Err(ManagementError::conflict("not_all_started", format!("{started} / {all} · {first}")))
     });
     page.respond(result, form.return_to("/issues"))
@@ -231,13 +220,11 @@ pub(super) async fn open(
     Submission { page, form }: Submission,
     state: web::Data<State>,
 ) -> Result<HttpResponse, PageError> {
-    let result = match parse_id(form.get("repository"), "repository") {
-        Ok(repository) => {
-            let issues = state.management.issues();
-            issues.open(&page.principal, repository, form.get("title"), form.get("body")).await
-        }
-        Err(error) => Err(error),
-    };
+    let result = async {
+        let repository = parse_id(form.get("repository"), "repository")?;
+        state.management.issues().open(&page.principal, repository, form.get("title"), form.get("body")).await
+    }
+    .await;
     match result {
         Ok(issue) => {
             let message = page.translations().done;

@@ -109,10 +109,7 @@ pub(super) async fn approve(
     id: web::Path<String>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, PageError> {
-    let result = match parse_id(&id, "job") {
-        Ok(id) => state.management.jobs().approve(&page.principal, id).await,
-        Err(error) => Err(error),
-    };
+    let result = async { state.management.jobs().approve(&page.principal, parse_id(&id, "job")?).await }.await;
     let message = result.map(|_| page.translations().approved);
     page.respond(message, &path_of(&id))
 }
@@ -122,10 +119,9 @@ pub(super) async fn revise_plan(
     id: web::Path<String>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, PageError> {
-    let result = match parse_id(&id, "job") {
-        Ok(id) => state.management.jobs().revise_plan(&page.principal, id, form.get("words")).await,
-        Err(error) => Err(error),
-    };
+    let result =
+        async { state.management.jobs().revise_plan(&page.principal, parse_id(&id, "job")?, form.get("words")).await }
+            .await;
     let message = result.map(|_| page.translations().plan_revised);
     page.respond(message, &path_of(&id))
 }
@@ -135,10 +131,7 @@ pub(super) async fn retry(
     id: web::Path<String>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, PageError> {
-    let result = match parse_id(&id, "job") {
-        Ok(id) => state.management.jobs().retry(&page.principal, id).await,
-        Err(error) => Err(error),
-    };
+    let result = async { state.management.jobs().retry(&page.principal, parse_id(&id, "job")?).await }.await;
     let message = result.map(|_| page.translations().retried);
     page.respond(message, &path_of(&id))
 }
@@ -148,10 +141,7 @@ pub(super) async fn cancel(
     id: web::Path<String>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, PageError> {
-    let result = match parse_id(&id, "job") {
-        Ok(id) => state.management.jobs().cancel(&page.principal, id).await,
-        Err(error) => Err(error),
-    };
+    let result = async { state.management.jobs().cancel(&page.principal, parse_id(&id, "job")?).await }.await;
     let message = result.map(|_| page.translations().stopped);
     page.respond(message, &path_of(&id))
 }
@@ -172,10 +162,7 @@ pub(super) async fn patch(
     id: web::Path<String>,
     state: web::Data<State>,
 ) -> Result<HttpResponse, PageError> {
-    let job = match parse_id(&id, "job") {
-        Ok(id) => state.management.jobs().get(&page.principal, id).await,
-        Err(error) => Err(error),
-    };
+    let job = async { state.management.jobs().get(&page.principal, parse_id(&id, "job")?).await }.await;
     let patch = job.and_then(|job| {
         let name = format!("{}.patch", job.branch.as_str().replace(['/', '"'], "-"));
         let diff = job.fixed().map(|fixed| fixed.diff.clone()).ok_or_else(|| ManagementError::not_found("patch"))?;

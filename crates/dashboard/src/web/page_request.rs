@@ -213,10 +213,10 @@ pub(super) fn status_of(error: &ManagementError) -> StatusCode {
 
 /// Returns the text of an error in a language. The cause of an unexpected one goes to the log, under the id that the text has.
 pub(super) fn detail_of(error: &ManagementError, words: &Translations) -> String {
-    let ManagementError::Internal(cause) = error else { return words.sentence(&error.to_string()) };
+    let ManagementError::Internal(cause) = error else { return words.translate(&error.to_string()) };
     let request_id = uuid::Uuid::now_v7();
     tracing::error!(%request_id, error = %error_chain(cause.as_ref()), "failed to render a page");
-    words.sentence(&format!("an internal error; the log has the details under the request id {request_id}"))
+    words.translate(&format!("an internal error; the log has the details under the request id {request_id}"))
 }
 
 impl ResponseError for PageError {

@@ -218,7 +218,7 @@ impl Renderer {
     fn failure(&self, failure: &Failure) -> OutgoingText {
         let (reason, remedy) = match texts::public_failure(failure.origin) {
             Some((reason, remedy)) => (self.fill(reason, &[]), self.fill(remedy, &[])),
-            None => (neutralise(&self.sentence(&failure.reason)), neutralise(&self.sentence(&failure.remedy))),
+            None => (neutralise(&self.translate(&failure.reason)), neutralise(&self.translate(&failure.remedy))),
         };
         let (text, stage) = match failure.stage {
             Some(stage) => (texts::ERROR_IN_STAGE, OutgoingText::own(stage.as_str())),
@@ -239,7 +239,7 @@ impl Renderer {
 
     /// Returns one sentence about the result. It claims success only if tests showed it.
     fn outcome(&self, job: &Job) -> OutgoingText {
-        let why = job.report_on_branch().map(|report| neutralise(&self.sentence(&report.explanation)));
+        let why = job.report_on_branch().map(|report| neutralise(&self.translate(&report.explanation)));
         let text = match (job.status(), job.verdict) {
             (JobStatus::Cancelled, _) => texts::WAS_CANCELLED,
             (JobStatus::Failed, Some(verdict)) if verdict.is_harmful() => texts::TESTS_FAIL,
@@ -252,7 +252,7 @@ impl Renderer {
     }
 
     /// Returns a sentence that was stored in English in the language of the text, as far as it is known.
-    fn sentence(&self, english: &str) -> String {
+    fn translate(&self, english: &str) -> String {
         let chinese = (self.language == Language::Chinese).then(|| to_chinese(english)).flatten();
         chinese.unwrap_or_else(|| english.to_owned())
     }
@@ -280,7 +280,7 @@ impl Renderer {
             let state = if is_retried { texts::RETRYING } else { texts::stage(record.status) };
             let reason = record.reason.as_ref().filter(|_| record.status == StageStatus::Skipped);
             let reason = reason.map_or_else(OutgoingText::default, |text| {
-                OutgoingText::fill(": {reason}", &[("reason", &neutralise_line(&self.sentence(text), 80))])
+                OutgoingText::fill(": {reason}", &[("reason", &neutralise_line(&self.translate(text), 80))])
             });
             let timed = record.seconds().filter(|_| record.status != StageStatus::Skipped);
             let calls = record.usage.calls;
@@ -302,7 +302,7 @@ impl Renderer {
     fn test_table(&self, job: &Job) -> OutgoingText {
         let Some(report) = job.report_on_branch() else { return OutgoingText::default() };
         let Some(command) = &report.command else {
-            let why = neutralise(&self.sentence(&report.explanation));
+            let why = neutralise(&self.translate(&report.explanation));
             return self.fill(texts::TESTS_NOT_RUN, &[("why", &why)]);
         };
         let isolation = neutralise_line(&report.isolation, 60);

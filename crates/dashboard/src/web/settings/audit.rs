@@ -19,7 +19,7 @@ pub(super) async fn view(context: &SettingsContext<'_>, cursor: &str) -> Result<
             Cell::Time(Some(entry.at)),
             Cell::Text(entry.actor.clone()),
             Cell::Name(w.audit_action(&entry.action).to_owned(), entry.action.clone()),
-            Cell::Name(entry.subject.clone(), w.sentence(&entry.detail)),
+            Cell::Name(entry.subject.clone(), w.translate(&entry.detail)),
         ],
         buttons: vec![],
         links: vec![],
